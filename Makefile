@@ -1,0 +1,58 @@
+# make run | test | check | bench | lock: the same commands everywhere; each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# vn.py asks for Qt only for its desktop windows: the lock is complete without it, so nothing is resolved here.
+INSTALL := install --quiet --no-deps --require-hashes
+
+.PHONY: run install dev test check bench lock clean
+.DEFAULT_GOAL := run
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("VnPy Core needs Python 3.11 or newer; call make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the locked packages (vnpy_riskmanager is compiled: about a minute)"
+	$(PIP) $(INSTALL) -r requirements.lock
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
+	$(PIP) $(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+.venv-bench/.installed: requirements-bench.lock pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip --disable-pip-version-check $(INSTALL) -r requirements-bench.lock
+	.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --editable .
+	@touch $@
+
+install: $(VENV)/.installed
+
+dev: $(VENV)/.dev
+
+run: install
+	@exec $(BIN)/vnpy-core run $(ARGS)
+
+test: dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m bench $(ARGS)
+
+lock:
+	$(PYTHON) -m pip --disable-pip-version-check install --quiet --upgrade uv
+	@for target in "requirements.lock" "requirements-dev.lock --group dev --all-extras --constraints requirements.lock" "requirements-bench.lock --group bench --constraints requirements.lock"; do \
+		set -- $$target; \
+		$(PYTHON) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file $$@ || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .venv-bench dist build

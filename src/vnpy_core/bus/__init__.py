@@ -1,0 +1,1 @@
+"""The bus: from committed facts and market data to everyone who reads them."""

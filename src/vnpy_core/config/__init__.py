@@ -1,0 +1,1 @@
+"""Configuration: the service's own settings, vn.py's settings file, logging."""

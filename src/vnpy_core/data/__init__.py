@@ -1,0 +1,1 @@
+"""Data: journal, read model, SQL, history."""

@@ -1,0 +1,1 @@
+"""History stores: ticks and bars."""

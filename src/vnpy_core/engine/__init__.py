@@ -1,0 +1,1 @@
+"""The engine host: the only package that imports vnpy."""

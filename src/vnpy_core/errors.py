@@ -1,0 +1,93 @@
+"""The error tree: each class carries its HTTP status and code; its docstring is the operator's help."""
+
+from typing import Any, ClassVar
+
+
+class CoreError(Exception):
+    """Something the service refuses or could not do. ``detail`` says what, and what to do about it."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str, *, code: str | None = None, **extra: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.error_code = code or self.code
+        self.extra = extra
+
+
+class ConfigError(CoreError):
+    """The configuration is wrong: the message names the key and the nearest valid one. Correct it and start again."""
+
+    code = "config"
+    title = "Configuration error"
+
+
+class AlreadyRunning(CoreError):
+    """Another process holds this data folder. Stop it, or set VNPY_DATA_DIR and VNPY_CORE_SERVICE_PORT for this one."""
+
+    code = "already_running"
+    title = "Already running"
+
+
+class NotFound(CoreError):
+    """No such order, strategy, gateway or contract."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class Conflict(CoreError):
+    """The request is well-formed and refused as things stand: the detail says why."""
+
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class OrderRefused(Conflict):
+    """The order was not sent. ``code`` says which check refused it."""
+
+    code = "order_refused"
+    title = "Order refused"
+
+
+class StrategyFailed(Conflict):
+    """A callback of the strategy raised; ``traceback`` is in the answer. Correct the strategy, then init it again."""
+
+    code = "strategy_failed"
+    title = "Strategy failed"
+
+
+class Invalid(CoreError):
+    """The request is malformed; ``errors`` lists the fields."""
+
+    status = 422
+    code = "invalid"
+    title = "Invalid request"
+
+
+class Unavailable(CoreError):
+    """Something the request needs is down (a gateway, a database). Try again when readiness says it is back."""
+
+    status = 503
+    code = "unavailable"
+    title = "Unavailable"
+
+
+class OutcomeUnknown(CoreError):
+    """The command was handed over and not answered in time. Look at the order list before you repeat it."""
+
+    status = 504
+    code = "outcome_unknown"
+    title = "Outcome unknown"
+
+
+class DataError(CoreError):
+    """A file cannot be imported as it is; ``rows`` lists the bad ones by number. Nothing of it was imported."""
+
+    status = 422
+    code = "bad_data"
+    title = "Bad data"

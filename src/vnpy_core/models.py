@@ -1,0 +1,446 @@
+"""The vocabulary: what travels over REST, WebSocket, bus and journal, as frozen msgspec Structs.
+
+Field names are vn.py's. Enums travel by name, times as ISO 8601 UTC with microseconds and ``+00:00``,
+NaN and infinity as ``null`` (msgspec's rule for JSON). Each fact has a ``key``: what it is the latest state of.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from vnpy_core.enums import (
+    ACTIVE_STATUSES,
+    Direction,
+    Exchange,
+    GatewayState,
+    Interval,
+    Offset,
+    OptionType,
+    OrderStatus,
+    OrderType,
+    Product,
+    StopOrderStatus,
+    StrategyState,
+)
+
+Timestamp = Annotated[
+    str,
+    msgspec.Meta(
+        description="ISO 8601, UTC, microseconds",
+        examples=["2026-01-05T01:30:00.123456+00:00"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
+VtSymbol = Annotated[str, msgspec.Meta(description="symbol.exchange", examples=["rb2501.SHFE"])]
+Symbol = Annotated[str, msgspec.Meta(examples=["rb2501"])]
+GatewayName = Annotated[str, msgspec.Meta(examples=["SIM"])]
+
+
+def to_timestamp(moment: datetime) -> str:
+    """Return ``moment`` (aware) as a wire timestamp of fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def now_timestamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A thing that travels. ``topic`` is where its events go; ``key`` names what it is the state of."""
+
+    topic: ClassVar[str] = ""
+
+    @property
+    def key(self) -> str:
+        raise TypeError(f"{type(self).__name__} is not a fact")
+
+
+class Order(Model, frozen=True, kw_only=True, gc=False):
+    """The latest state of an order."""
+
+    topic: ClassVar[str] = "order.updated"
+
+    vt_orderid: Annotated[str, msgspec.Meta(description="gateway_name.orderid", examples=["SIM.26010500001"])]
+    orderid: str
+    gateway_name: GatewayName
+    symbol: Symbol
+    exchange: Exchange
+    vt_symbol: VtSymbol
+    type: OrderType
+    direction: Direction | None
+    offset: Offset
+    price: float | None
+    volume: float
+    traded: float
+    status: OrderStatus
+    datetime: Timestamp | None
+    reference: str
+    client_order_id: str | None = None
+    rejected_reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.vt_orderid
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in ACTIVE_STATUSES
+
+
+class Trade(Model, frozen=True, kw_only=True, gc=False):
+    """One fill of an order."""
+
+    topic: ClassVar[str] = "trade.executed"
+
+    vt_tradeid: Annotated[str, msgspec.Meta(description="gateway_name.tradeid", examples=["SIM.T26010500001"])]
+    tradeid: str
+    vt_orderid: str
+    orderid: str
+    gateway_name: GatewayName
+    symbol: Symbol
+    exchange: Exchange
+    vt_symbol: VtSymbol
+    direction: Direction | None
+    offset: Offset
+    price: float | None
+    volume: float
+    datetime: Timestamp | None
+
+    @property
+    def key(self) -> str:
+        """Both ids: an exchange gives both sides of a self-trade one trade id, and reuses it another day."""
+        return f"{self.vt_tradeid}@{self.vt_orderid}"
+
+
+class Position(Model, frozen=True, kw_only=True, gc=False):
+    """The holding of one symbol in one direction."""
+
+    topic: ClassVar[str] = "position.updated"
+
+    vt_positionid: Annotated[
+        str, msgspec.Meta(description="gateway_name.vt_symbol.DIRECTION", examples=["SIM.rb2501.SHFE.LONG"])
+    ]
+    gateway_name: GatewayName
+    symbol: Symbol
+    exchange: Exchange
+    vt_symbol: VtSymbol
+    direction: Direction
+    volume: float
+    frozen: float
+    price: float | None
+    pnl: float | None
+    yd_volume: float
+
+    @property
+    def key(self) -> str:
+        return self.vt_positionid
+
+
+class Account(Model, frozen=True, kw_only=True, gc=False):
+    topic: ClassVar[str] = "account.updated"
+
+    vt_accountid: Annotated[str, msgspec.Meta(description="gateway_name.accountid", examples=["SIM.SIM"])]
+    accountid: str
+    gateway_name: GatewayName
+    balance: float | None
+    frozen: float | None
+    available: float | None
+
+    @property
+    def key(self) -> str:
+        return self.vt_accountid
+
+
+class Contract(Model, frozen=True, kw_only=True, gc=False):
+    """A tradable instrument. Reference data: sent by the gateway at each connect, not journaled."""
+
+    vt_symbol: VtSymbol
+    symbol: Symbol
+    exchange: Exchange
+    gateway_name: GatewayName
+    name: str
+    product: Product
+    size: float
+    pricetick: float
+    min_volume: float
+    max_volume: float | None
+    stop_supported: bool
+    net_position: bool
+    history_data: bool
+    option_strike: float | None = None
+    option_underlying: str | None = None
+    option_type: OptionType | None = None
+    option_listed: Timestamp | None = None
+    option_expiry: Timestamp | None = None
+    option_portfolio: str | None = None
+    option_index: str | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.gateway_name}.{self.vt_symbol}"
+
+
+class Tick(Model, frozen=True, kw_only=True, gc=False):
+    """A market snapshot: last trade, five levels of the book, statistics of the day."""
+
+    vt_symbol: VtSymbol
+    symbol: Symbol
+    exchange: Exchange
+    gateway_name: GatewayName
+    datetime: Timestamp
+    localtime: Timestamp | None
+    name: str
+    volume: float | None
+    turnover: float | None
+    open_interest: float | None
+    last_price: float | None
+    last_volume: float | None
+    limit_up: float | None
+    limit_down: float | None
+    open_price: float | None
+    high_price: float | None
+    low_price: float | None
+    pre_close: float | None
+    bid_price_1: float | None
+    bid_price_2: float | None
+    bid_price_3: float | None
+    bid_price_4: float | None
+    bid_price_5: float | None
+    ask_price_1: float | None
+    ask_price_2: float | None
+    ask_price_3: float | None
+    ask_price_4: float | None
+    ask_price_5: float | None
+    bid_volume_1: float | None
+    bid_volume_2: float | None
+    bid_volume_3: float | None
+    bid_volume_4: float | None
+    bid_volume_5: float | None
+    ask_volume_1: float | None
+    ask_volume_2: float | None
+    ask_volume_3: float | None
+    ask_volume_4: float | None
+    ask_volume_5: float | None
+
+    @property
+    def key(self) -> str:
+        return self.vt_symbol
+
+
+class Bar(Model, frozen=True, kw_only=True, gc=False):
+    """One bar; ``datetime`` is its start."""
+
+    vt_symbol: VtSymbol
+    symbol: Symbol
+    exchange: Exchange
+    gateway_name: GatewayName
+    datetime: Timestamp
+    interval: Interval
+    volume: float | None
+    turnover: float | None
+    open_interest: float | None
+    open_price: float | None
+    high_price: float | None
+    low_price: float | None
+    close_price: float | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.vt_symbol}.{self.interval}"
+
+
+class Strategy(Model, frozen=True, kw_only=True, gc=False):
+    """A strategy as the engine has it: settings, variables, and what became of it."""
+
+    topic: ClassVar[str] = "strategy.updated"
+
+    strategy_name: Annotated[str, msgspec.Meta(examples=["demo"])]
+    class_name: Annotated[str, msgspec.Meta(examples=["DoubleMaStrategy"])]
+    engine: Annotated[str, msgspec.Meta(examples=["CtaStrategy"])]
+    vt_symbol: VtSymbol
+    author: str
+    state: StrategyState
+    inited: bool
+    trading: bool
+    auto_start: bool
+    pos: float | None
+    parameters: Mapping[str, Any]
+    variables: Mapping[str, Any]
+    error: Annotated[str | None, msgspec.Meta(description="Traceback of the last failure")] = None
+
+    @property
+    def key(self) -> str:
+        return self.strategy_name
+
+
+class StopOrder(Model, frozen=True, kw_only=True, gc=False):
+    """A stop order kept by the CTA engine itself, not by the exchange."""
+
+    topic: ClassVar[str] = "stop_order.updated"
+
+    stop_orderid: str
+    strategy_name: str
+    vt_symbol: VtSymbol
+    direction: Direction | None
+    offset: Offset
+    price: float | None
+    volume: float
+    status: StopOrderStatus
+    vt_orderids: list[str]
+    datetime: Timestamp | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.strategy_name}.{self.stop_orderid}"
+
+
+class Algo(Model, frozen=True, kw_only=True, gc=False):
+    """An execution algorithm; after it has finished this is its only record."""
+
+    topic: ClassVar[str] = "algo.updated"
+
+    algo_name: str
+    template: str
+    vt_symbol: VtSymbol
+    direction: Direction
+    offset: Offset
+    price: float | None
+    volume: float
+    status: Annotated[str, msgspec.Meta(examples=["RUNNING", "PAUSED", "STOPPED", "FINISHED"])]
+    traded: float
+    left: float
+    traded_price: float | None
+    parameters: Mapping[str, Any]
+    variables: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return self.algo_name
+
+
+class RiskRule(Model, frozen=True, kw_only=True, gc=False):
+    """A rule of vn.py's RiskManager, named by its class (its own names are Chinese)."""
+
+    topic: ClassVar[str] = "risk.rule"
+
+    class_name: Annotated[str, msgspec.Meta(examples=["OrderSizeRule"])]
+    name: str
+    parameters: Mapping[str, Any]
+    variables: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return self.class_name
+
+
+class RiskRejection(Model, frozen=True, kw_only=True, gc=False):
+    """An order that risk control refused before it was sent."""
+
+    topic: ClassVar[str] = "risk.rejected"
+
+    code: Annotated[str, msgspec.Meta(examples=["risk_manager"])]
+    reason: str
+    vt_symbol: VtSymbol
+    gateway_name: GatewayName
+    reference: str
+    datetime: Timestamp
+
+    @property
+    def key(self) -> str:
+        return f"{self.gateway_name}.{self.vt_symbol}.{self.datetime}"
+
+
+class GatewayStatus(Model, frozen=True, kw_only=True, gc=False):
+    topic: ClassVar[str] = "gateway.status"
+
+    gateway_name: GatewayName
+    class_path: Annotated[str, msgspec.Meta(examples=["vnpy_core.engine.sim.SimGateway"])]
+    state: GatewayState
+    detail: Annotated[str | None, msgspec.Meta(description="Why it is not connected")] = None
+    exchanges: list[Exchange] = msgspec.field(default_factory=list)
+    since: Timestamp | None = None
+
+    @property
+    def key(self) -> str:
+        return self.gateway_name
+
+
+class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
+    """An order about to be sent, and then what became of the sending. Internal: journaled, never published.
+
+    ``outcome`` is null until the engine answered; an intent left so by a crash is an order whose fate is unknown.
+    """
+
+    topic: ClassVar[str] = "intent"
+
+    intent_id: str
+    client_order_id: str | None
+    gateway_name: str
+    symbol: str
+    exchange: Exchange
+    direction: Direction
+    offset: Offset
+    type: OrderType
+    price: float
+    volume: float
+    reference: str
+    created: Timestamp
+    outcome: Annotated[str | None, msgspec.Meta(description="SENT, REFUSED or UNKNOWN")] = None
+    vt_orderid: str | None = None
+    reason: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.intent_id
+
+
+class Log(Model, frozen=True, kw_only=True, gc=False):
+    """A line of vn.py's log, of an app or of a strategy. Not a fact: kept in a ring, dropped for slow readers."""
+
+    topic: ClassVar[str] = "log"
+
+    source: Annotated[str, msgspec.Meta(examples=["MainEngine", "CtaStrategy", "SIM"])]
+    level: Annotated[str, msgspec.Meta(examples=["INFO", "WARNING", "ERROR"])]
+    message: str
+    datetime: Timestamp
+    strategy_name: str | None = None
+
+
+class Alert(Model, frozen=True, kw_only=True, gc=False):
+    """Something an operator must know: raised once, resolved once."""
+
+    topic: ClassVar[str] = "alert.raised"
+
+    alert_id: Annotated[str, msgspec.Meta(examples=["event_queue_depth"])]
+    severity: Annotated[str, msgspec.Meta(examples=["warning", "critical"])]
+    summary: str
+    datetime: Timestamp
+    resolved: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.alert_id
+
+
+# Facts are journaled before anyone sees them and are never dropped; the order is that of the topics in the docs.
+FACTS: tuple[type[Model], ...] = (
+    Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, GatewayStatus, Alert, OrderIntent,
+)  # fmt: skip
+
+
+class HistoryOverview(Model, frozen=True, kw_only=True, gc=False):
+    """What the history store holds of one series; ``interval`` is TICK for ticks."""
+
+    vt_symbol: VtSymbol
+    symbol: Symbol
+    exchange: Exchange
+    interval: Interval
+    count: int
+    start: Timestamp
+    end: Timestamp
+
+    @property
+    def key(self) -> str:
+        return f"{self.vt_symbol}.{self.interval}"

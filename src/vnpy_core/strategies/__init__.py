@@ -1,0 +1,1 @@
+"""Strategies: what is to run, and what runs."""

@@ -1,0 +1,1 @@
+"""Trading: order submission, and what stands before it."""
