@@ -3,25 +3,19 @@
 Layers, later wins: defaults < ``vnpy-core.toml`` < environment (``VNPY_CORE_…``, nested by ``__``) < command line.
 """
 
-import difflib
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
+from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
 
-PREFIX = "VNPY_CORE_"
 DEFAULT_FILE = "vnpy-core.toml"
 
 
@@ -48,7 +42,7 @@ class EngineSettings(_Section):
     queue_high_water: Annotated[int, Field(ge=1, description="Queued events that raise an alert")] = 50_000
     timer_interval_s: Annotated[int, Field(ge=1)] = 1
     init_workers: Annotated[int, Field(ge=1, le=64, description="Strategies initialised side by side")] = 4
-    tick_buffer: Annotated[int, Field(ge=1, description="Ticks that wait for the loop before the oldest is dropped")] = 100_000
+    tick_buffer: Annotated[int, Field(ge=1, description="Ticks that may wait for the loop")] = 100_000
 
 
 class GatewaySettings(_Section):
@@ -66,7 +60,7 @@ class JournalSettings(_Section):
 
 
 class DatabaseSettings(_Section):
-    url: Annotated[SecretStr | None, Field(description="SQLAlchemy async URL; default: SQLite in the data folder")] = None
+    url: Annotated[SecretStr | None, Field(description="SQLAlchemy async URL; default: SQLite")] = None
 
 
 class HistorySettings(_Section):
@@ -79,9 +73,9 @@ class HistorySettings(_Section):
 
 class WebSocketSettings(_Section):
     ping_interval_s: Annotated[float, Field(gt=0)] = 20.0
-    batch_interval_ms: Annotated[float, Field(ge=0, description="Market data waits this long for company; facts never do")] = 2.0
+    batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 2.0
     max_sessions: Annotated[int, Field(ge=1)] = 1000
-    queue_facts: Annotated[int, Field(ge=1, description="Facts that may wait for one client before it is closed (4008)")] = 10_000
+    queue_facts: Annotated[int, Field(ge=1, description="Facts that may wait for one client")] = 10_000
 
 
 class LogSettings(_Section):
@@ -103,22 +97,14 @@ def _demo_gateways() -> dict[str, GatewaySettings]:
 
 
 class VnPyCoreConfig(BaseSettings):
-    """The whole configuration, validated; see docs/configuration.md for each key."""
+    """The whole configuration, validated; ``docs/configuration.md`` lists each key. Made by ``load_config``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
-    data_dir: Annotated[Path, Field(validation_alias=AliasChoices("data_dir", "VNPY_CORE_DATA_DIR", "VNPY_DATA_DIR"))] = Field(
-        default_factory=default_data_dir
-    )
-    log_dir: Annotated[
-        Path | None, Field(validation_alias=AliasChoices("log_dir", "VNPY_CORE_LOG_DIR", "VNPY_LOG_DIR"))
-    ] = None
-    config_dir: Annotated[
-        Path | None, Field(validation_alias=AliasChoices("config_dir", "VNPY_CORE_CONFIG_DIR", "VNPY_CONFIG_DIR"))
-    ] = None
-    timezone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    data_dir: Path = Field(default_factory=default_data_dir)
+    log_dir: Annotated[Path | None, Field(description="Default: logs in the data folder")] = None
+    config_dir: Annotated[Path | None, Field(description="Where an existing vt_setting.json is")] = None
+    timezone: Annotated[str, AfterValidator(_zone), Field(description="The trading time zone")] = "Asia/Shanghai"
     demo: Annotated[bool, Field(description="Add the demo strategy when there is no strategy at all")] = True
     service: ServiceSettings = ServiceSettings()
     engine: EngineSettings = EngineSettings()
@@ -128,3 +114,112 @@ class VnPyCoreConfig(BaseSettings):
     history: HistorySettings = HistorySettings()
     websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what ``load_config`` hands over: it reads the layers itself, to name a misspelt setting."""
+        return (init_settings,)
+
+    @property
+    def log_path(self) -> Path:
+        return self.log_dir or self.data_dir / "logs"
+
+    @property
+    def vnpy_path(self) -> Path:
+        """vn.py's own folder, inside the data folder."""
+        return self.data_dir / ".vntrader"
+
+    @property
+    def database_url(self) -> SecretStr:
+        return self.database.url or SecretStr(f"sqlite+aiosqlite:///{self.data_dir / 'vnpy-core.db'}")
+
+    @property
+    def history_path(self) -> Path:
+        return self.history.path or self.data_dir / "history.duckdb"
+
+    def get_vnpy_setting(self) -> dict[str, Any]:
+        """Return what vn.py is to read: the user's own file, then what the service decides.
+
+        Raises:
+            ConfigError: the user's file is not readable or not JSON.
+        """
+        setting = read_vt_setting(self.vnpy_path)
+        if self.config_dir is not None and self.config_dir != self.vnpy_path:
+            setting |= read_vt_setting(self.config_dir)
+        return setting | {"database.timezone": self.timezone, "log.console": False, "log.file": False}
+
+    def save_vnpy_setting(self, changes: Mapping[str, Any] | None = None) -> Path:
+        """Write vn.py's settings, with ``changes``, into its folder, atomically, and return the file's path."""
+        return write_vt_setting(self.vnpy_path, self.get_vnpy_setting() | dict(changes or {}))
+
+
+def load_config(
+    path: Path | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> VnPyCoreConfig:
+    """Read all layers and return the configuration, with absolute paths.
+
+    ``path`` defaults to ``vnpy-core.toml`` in the working folder, then in the data folder, if there is one.
+
+    Raises:
+        ConfigError: a file that cannot be read, an unknown name, a value that does not fit; the message says which.
+    """
+    from_environment = read_environment(os.environ if environ is None else environ, VnPyCoreConfig)
+    values = _merge(from_environment, overrides or {})
+    if path is None:
+        folders = [Path.cwd(), Path(values.get("data_dir", default_data_dir()))]
+        path = next((folder / DEFAULT_FILE for folder in folders if (folder / DEFAULT_FILE).exists()), None)
+    origin = "the environment or the command line"
+    if path is not None:
+        values = _merge(read_toml(path), values)
+        origin = f"{path}, {origin}"
+    for key in ("data_dir", "log_dir", "config_dir"):
+        if values.get(key):
+            values[key] = Path(str(values[key])).expanduser().absolute()
+    if "timezone" not in values:
+        data_dir = Path(values.get("data_dir", default_data_dir()))
+        existing = read_vt_setting(Path(values.get("config_dir") or data_dir / ".vntrader"))
+        values["timezone"] = existing.get("database.timezone") or "Asia/Shanghai"
+    try:
+        return VnPyCoreConfig(**values)
+    except ValidationError as error:
+        raise ConfigError(f"In {origin}: {_explain(error)}") from error
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the problems, a line each, naming the nearest valid key; never the value, which may be a secret."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"{name} is not a setting. {nearest(str(problem['loc'][-1]), _siblings(problem['loc']))}")
+        else:
+            lines.append(f"{name}: {problem['msg']}")
+    return "\n".join(lines)
+
+
+def _siblings(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = VnPyCoreConfig
+    for part in location[:-1]:
+        if part == "gateways":
+            model = GatewaySettings
+        elif part in model.model_fields and isinstance(model.model_fields[str(part)].annotation, type):
+            model = model.model_fields[str(part)].annotation  # type: ignore[assignment]
+    return [public_name(name, field) for name, field in model.model_fields.items()]
