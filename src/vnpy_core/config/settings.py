@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
@@ -25,6 +34,9 @@ def _zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is not an IANA time zone such as Asia/Shanghai") from error
     return name
+
+
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 
 
 class _Section(BaseModel):
@@ -64,7 +76,7 @@ class DatabaseSettings(_Section):
 
 
 class HistorySettings(_Section):
-    path: Annotated[Path | None, Field(description="DuckDB file; default: history.duckdb in the data folder")] = None
+    path: Annotated[OptionalPath, Field(description="DuckDB file; default: history.duckdb in the data folder")] = None
     memory_limit_mb: Annotated[int, Field(ge=64)] = 256
     record_ticks: Annotated[bool, Field(description="Store every tick that arrives")] = False
     record_bars: Annotated[bool, Field(description="Build and store one-minute bars from ticks")] = False
@@ -102,8 +114,8 @@ class VnPyCoreConfig(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     data_dir: Path = Field(default_factory=default_data_dir)
-    log_dir: Annotated[Path | None, Field(description="Default: logs in the data folder")] = None
-    config_dir: Annotated[Path | None, Field(description="Where an existing vt_setting.json is")] = None
+    log_dir: Annotated[OptionalPath, Field(description="Default: logs in the data folder")] = None
+    config_dir: Annotated[OptionalPath, Field(description="Where an existing vt_setting.json is")] = None
     timezone: Annotated[str, AfterValidator(_zone), Field(description="The trading time zone")] = "Asia/Shanghai"
     demo: Annotated[bool, Field(description="Add the demo strategy when there is no strategy at all")] = True
     service: ServiceSettings = ServiceSettings()

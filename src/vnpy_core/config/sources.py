@@ -55,9 +55,9 @@ def read_environment(environ: Mapping[str, str], model: type[BaseModel]) -> dict
         if not name.startswith(PREFIX):
             continue
         text = environ[name]
-        path = _resolve(name.removeprefix(PREFIX).split("__"), model)
+        path = _locate(name, model)
         if path is None and name.endswith("_FILE"):
-            path = _resolve(name.removeprefix(PREFIX).removesuffix("_FILE").split("__"), model)
+            path = _locate(name.removesuffix("_FILE"), model)
             if path is not None:
                 try:
                     text = Path(text).read_text(encoding="utf-8").strip()
@@ -92,6 +92,14 @@ def setting_names(model: type[BaseModel], above: tuple[str, ...] = ()) -> list[t
 def public_name(name: str, field: FieldInfo) -> str:
     alias = field.validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else name
+
+
+def _locate(name: str, model: type[BaseModel]) -> tuple[list[str], bool] | None:
+    """Return the keys a variable names. One ``_`` after a section is enough: ``VNPY_CORE_SERVICE_PORT``."""
+    parts = name.removeprefix(PREFIX).split("__")
+    path = _resolve(parts, model)
+    section, _, key = parts[0].partition("_")
+    return path if path is not None or not key else _resolve([section, key, *parts[1:]], model)
 
 
 def _resolve(parts: list[str], model: type[BaseModel] | None) -> tuple[list[str], bool] | None:

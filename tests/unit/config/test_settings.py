@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vnpy_core.config.settings import VnPyCoreConfig, load_config
 from vnpy_core.config.sources import PREFIX, read_environment, setting_names
+from vnpy_core.config.template import render_template
 from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
 
@@ -88,6 +89,23 @@ def test_a_bad_value_stops_the_start(environ: dict[str, str], said: str) -> None
     with pytest.raises(ConfigError) as caught:
         load_config(environ=environ)
     assert said in caught.value.detail
+
+
+def test_one_underscore_after_a_section_is_enough() -> None:
+    assert load_config(environ={"VNPY_CORE_SERVICE_PORT": "8010"}).service.port == 8010
+
+
+def test_the_written_file_gives_the_defaults(tmp_path: Path) -> None:
+    text = render_template()
+    file = write(tmp_path / "c.toml", text)
+    assert load_config(file, environ={}) == load_config(environ={})
+    awake = "\n".join(
+        line.removeprefix("# ")
+        for line in text.splitlines()
+        if (line.startswith("# [") and "gateways" not in line) or (" = " in line and '= ""' not in line)
+    )
+    sections = awake.partition("class = ")[0]
+    assert load_config(write(tmp_path / "d.toml", sections), environ={}) == load_config(environ={})
 
 
 def test_a_secret_comes_from_a_file_and_shows_nowhere(tmp_path: Path) -> None:

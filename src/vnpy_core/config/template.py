@@ -1,0 +1,66 @@
+"""The commented configuration file that ``vnpy-core init`` writes: every setting, its default, what it means."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.config.sources import public_name
+
+_HEAD = """\
+# VnPy Core. Every line is a default and commented out; remove the # of what you change.
+# The environment overrides this file: VNPY_CORE_SERVICE__PORT=8007, and the command line overrides both.
+# A secret is better kept in a file: VNPY_CORE_DATABASE__URL_FILE=/run/secrets/database_url
+"""
+
+_GATEWAYS = """
+# One table an account. The class is any vn.py gateway; its settings are those of its own dialog.
+# Without any table a simulated exchange named SIM is connected.
+# [gateways.SIM]
+# class = "vnpy_core.engine.sim.SimGateway"
+# auto_connect = true
+# connect_timeout_s = 30.0
+# [gateways.SIM.setting]
+# seed = 1
+
+# [gateways.CTP]
+# class = "vnpy_ctp.CtpGateway"
+# auto_connect = true
+# [gateways.CTP.setting]
+# "用户名" = ""
+# "经纪商代码" = ""
+# "交易服务器" = ""
+# "行情服务器" = ""
+# The password: VNPY_CORE_GATEWAYS__CTP__SETTING__密码
+"""
+
+
+def render_template() -> str:
+    """Return the file's text; loading it gives the defaults."""
+    lines = [_HEAD]
+    sections: list[tuple[str, type[BaseModel]]] = []
+    for name, field in VnPyCoreConfig.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            sections.append((name, field.annotation))
+        elif name != "gateways":
+            lines.append(_line(name, field))
+    for name, section in sections:
+        lines.append(f"\n# [{name}]")
+        lines += [_line(public_name(key, field), field) for key, field in section.model_fields.items()]
+    return "\n".join(lines) + "\n" + _GATEWAYS
+
+
+def _line(name: str, field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    text = f"# {name} = {_value(default)}"
+    return f"{text}  # {field.description}" if field.description else text
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return '""'
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return json.dumps(str(value.get_secret_value() if isinstance(value, SecretStr) else value), ensure_ascii=False)
