@@ -367,6 +367,23 @@ class GatewayStatus(Model, frozen=True, kw_only=True, gc=False):
         return self.gateway_name
 
 
+class OrderSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it is asked for. ``price`` is 0 for a market order; ``reference`` says who asks."""
+
+    symbol: Symbol
+    exchange: Exchange
+    direction: Direction
+    type: OrderType
+    volume: float
+    price: float = 0.0
+    offset: Offset = Offset.NONE
+    reference: str = ""
+
+    @property
+    def vt_symbol(self) -> str:
+        return f"{self.symbol}.{self.exchange}"
+
+
 class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
     """An order about to be sent, and then what became of the sending. Internal: journaled, never published.
 
