@@ -40,11 +40,16 @@ GatewayName = Annotated[str, msgspec.Meta(examples=["SIM"])]
 
 def to_timestamp(moment: datetime) -> str:
     """Return ``moment`` (aware) as a wire timestamp of fixed width, so that text order is time order."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    moment = moment.astimezone(UTC)
+    if type(moment) is not datetime:  # a subclass, such as that of pandas
+        return moment.isoformat(timespec="microseconds")
+    # msgspec writes it in 0.06 µs where isoformat takes 0.9 µs, with a Z, and without the fraction if that is zero.
+    text: str = msgspec.to_builtins(moment)
+    return f"{text[:-1]}{'' if moment.microsecond else '.000000'}+00:00"
 
 
 def now_timestamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return to_timestamp(datetime.now(UTC))
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, gc=False):
