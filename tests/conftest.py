@@ -1,17 +1,23 @@
 """One vn.py runtime folder for the whole test session, made before the first vnpy import."""
 
-import json
-import os
+import shutil
 import tempfile
-import time
 from pathlib import Path
 
+import pytest
+
+from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.engine import runtime
+
 _RUNTIME = Path(tempfile.mkdtemp(prefix="vnpy-core-tests-"))
-(_RUNTIME / ".vntrader").mkdir()
-(_RUNTIME / ".vntrader" / "vt_setting.json").write_text(
-    json.dumps({"log.console": False, "log.file": False, "database.timezone": "Asia/Shanghai"})
-)
-os.environ["LANGUAGE"] = "en"
-os.environ["TZ"] = "Asia/Shanghai"
-time.tzset()
-os.chdir(_RUNTIME)
+runtime.prepare(VnPyCoreConfig(data_dir=_RUNTIME, timezone="Asia/Shanghai"))
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_RUNTIME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def runtime_dir() -> Path:
+    """The data folder that vn.py works in."""
+    return _RUNTIME
