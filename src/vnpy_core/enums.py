@@ -35,6 +35,7 @@ class OrderStatus(StrEnum):
 
 
 ACTIVE_STATUSES = frozenset({OrderStatus.SUBMITTING, OrderStatus.NOTTRADED, OrderStatus.PARTTRADED})
+FINAL_STATUSES = frozenset({OrderStatus.ALLTRADED, OrderStatus.CANCELLED, OrderStatus.REJECTED})
 
 
 class OrderType(StrEnum):

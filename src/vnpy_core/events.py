@@ -7,6 +7,7 @@ import msgspec
 from vnpy_core.models import FACTS, Alert, Bar, Log, Model, OrderIntent, Tick, now_timestamp
 
 _encoder = msgspec.json.Encoder()
+_FACT_TYPES = frozenset(FACTS)
 
 
 class Event:
@@ -26,29 +27,37 @@ class Event:
         self.seq: int | None = None
         self._frame: bytes | None = None
 
+    @classmethod
+    def restored(cls, data: Model, *, seq: int, topic: str, ts: str, payload: bytes) -> "Event":
+        """Return the event that the journal holds; ``payload`` is not encoded again."""
+        event = cls.__new__(cls)
+        event.data, event.topic, event.ts, event.payload, event.seq = data, topic, ts, payload, seq
+        event._frame = None
+        return event
+
     @property
     def is_fact(self) -> bool:
-        return isinstance(self.data, FACTS)
+        return type(self.data) in _FACT_TYPES
 
     @property
     def is_internal(self) -> bool:
         """Journaled for our own recovery, shown to nobody."""
-        return isinstance(self.data, OrderIntent)
+        return type(self.data) is OrderIntent
 
     @property
     def frame(self) -> bytes:
         if self._frame is None:
-            seq = b"null" if self.seq is None else b"%d" % self.seq
-            self._frame = b'{"seq":%b,"topic":%b,"ts":"%b","data":%b}' % (
-                seq,
-                _encoder.encode(self.topic),
-                self.ts.encode(),
-                self.payload,
-            )
+            self._frame = frame_of(self.seq, self.topic, self.ts, self.payload)
         return self._frame
 
     def __repr__(self) -> str:
         return f"Event({self.topic!r}, seq={self.seq}, data={self.data!r})"
+
+
+def frame_of(seq: int | None, topic: str, ts: str, payload: bytes) -> bytes:
+    """Return the event's JSON, made of its data's."""
+    number = b"null" if seq is None else b"%d" % seq
+    return b'{"seq":%b,"topic":%b,"ts":"%b","data":%b}' % (number, _encoder.encode(topic), ts.encode(), payload)
 
 
 def topic_token(text: str) -> str:

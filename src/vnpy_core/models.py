@@ -12,6 +12,7 @@ import msgspec
 
 from vnpy_core.enums import (
     ACTIVE_STATUSES,
+    FINAL_STATUSES,
     Direction,
     Exchange,
     GatewayState,
@@ -61,6 +62,11 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def key(self) -> str:
         raise TypeError(f"{type(self).__name__} is not a fact")
 
+    @property
+    def is_final(self) -> bool:
+        """Nothing more is expected of it: it may be forgotten once it is old. What is not final is always kept."""
+        return False
+
 
 class Order(Model, frozen=True, kw_only=True, gc=False):
     """The latest state of an order."""
@@ -93,6 +99,10 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
     def is_active(self) -> bool:
         return self.status in ACTIVE_STATUSES
 
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL_STATUSES
+
 
 class Trade(Model, frozen=True, kw_only=True, gc=False):
     """One fill of an order."""
@@ -117,6 +127,10 @@ class Trade(Model, frozen=True, kw_only=True, gc=False):
     def key(self) -> str:
         """Both ids: an exchange gives both sides of a self-trade one trade id, and reuses it another day."""
         return f"{self.vt_tradeid}@{self.vt_orderid}"
+
+    @property
+    def is_final(self) -> bool:
+        return True
 
 
 class Position(Model, frozen=True, kw_only=True, gc=False):
@@ -300,6 +314,10 @@ class StopOrder(Model, frozen=True, kw_only=True, gc=False):
     def key(self) -> str:
         return f"{self.strategy_name}.{self.stop_orderid}"
 
+    @property
+    def is_final(self) -> bool:
+        return self.status is not StopOrderStatus.WAITING
+
 
 class Algo(Model, frozen=True, kw_only=True, gc=False):
     """An execution algorithm; after it has finished this is its only record."""
@@ -323,6 +341,10 @@ class Algo(Model, frozen=True, kw_only=True, gc=False):
     @property
     def key(self) -> str:
         return self.algo_name
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in ("STOPPED", "FINISHED")
 
 
 class RiskRule(Model, frozen=True, kw_only=True, gc=False):
@@ -355,6 +377,10 @@ class RiskRejection(Model, frozen=True, kw_only=True, gc=False):
     @property
     def key(self) -> str:
         return f"{self.gateway_name}.{self.vt_symbol}.{self.datetime}"
+
+    @property
+    def is_final(self) -> bool:
+        return True
 
 
 class GatewayStatus(Model, frozen=True, kw_only=True, gc=False):
@@ -416,6 +442,10 @@ class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
     @property
     def key(self) -> str:
         return self.intent_id
+
+    @property
+    def is_final(self) -> bool:
+        return self.outcome in ("SENT", "REFUSED")
 
 
 class Log(Model, frozen=True, kw_only=True, gc=False):

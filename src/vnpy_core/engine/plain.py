@@ -56,7 +56,7 @@ def text(value: Any) -> str:
     """Return a text that UTF-8 can carry: lone surrogates of a mis-decoded broker message become ``?``."""
     if value is None:
         return ""
-    found = value if type(value) is str else _shown(value)
+    found = value if type(value) is str else shown(value)
     return found if found.isascii() else found.encode("utf-8", "replace").decode()
 
 
@@ -78,14 +78,14 @@ def jsonable(value: Any, depth: int = 0) -> Any:
     try:
         return _converted(value, depth)
     except Exception:  # noqa: BLE001 - the value's own code raised (iteration, comparison): show what can be shown
-        return _shown(value)
+        return shown(value)
 
 
 def _converted(value: Any, depth: int) -> Any:
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, np.generic | np.ndarray) and value.dtype.kind not in "Mm":
-        return jsonable(value.tolist(), depth + 1) if depth < _MAX_DEPTH else _shown(value)
+        return jsonable(value.tolist(), depth + 1) if depth < _MAX_DEPTH else shown(value)
     if isinstance(value, datetime):
         return timestamp(value)
     if isinstance(value, date | time):
@@ -97,7 +97,7 @@ def _converted(value: Any, depth: int) -> Any:
     if isinstance(value, bool | int | float | str):  # a subclass: its plain value
         return jsonable(next(base(value) for base in (bool, int, float, str) if isinstance(value, base)), depth)
     if depth >= _MAX_DEPTH or isinstance(value, bytes | bytearray | memoryview):
-        return _shown(value)
+        return shown(value)
     # The copies guard against another thread that adds an item meanwhile.
     if isinstance(value, Mapping):
         return {_key(key): jsonable(item, depth + 1) for key, item in dict(value).items()}
@@ -107,18 +107,19 @@ def _converted(value: Any, depth: int) -> Any:
         return [jsonable(item, depth + 1) for item in list(value)]
     if is_dataclass(value) and not isinstance(value, type):
         return {name: jsonable(item, depth + 1) for name, item in dict(vars(value)).items()}
-    return _shown(value)
+    return shown(value)
 
 
 def _key(key: Any) -> str:
     if type(key) is str:
         return text(key)
-    return text(key.name if isinstance(key, Enum) else _shown(key))
+    return text(key.name if isinstance(key, Enum) else shown(key))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Return a ``repr`` (of a number or a text: itself) of at most 500 characters."""
     try:
-        shown = str(value) if isinstance(value, str | int | float | Enum) else repr(value)
+        found = str(value) if isinstance(value, str | int | float | Enum) else repr(value)
     except Exception:  # noqa: BLE001 - a broken __repr__ must not hide the rest
-        shown = f"<{type(value).__name__}>"
-    return shown[:_MAX_REPR].encode("utf-8", "replace").decode()
+        found = f"<{type(value).__name__}>"
+    return found[:_MAX_REPR].encode("utf-8", "replace").decode()
