@@ -94,13 +94,17 @@ class GatewayState(StrEnum):
 
 
 class StrategyState(StrEnum):
-    """``ADDED`` → ``INITING`` → ``INITED`` → ``TRADING``; ``FAILED`` carries the traceback in ``error``."""
+    """``ADDED`` → ``INITING`` → ``INITED`` → ``TRADING``; ``FAILED`` carries the traceback in ``error``.
+
+    ``REMOVED`` is the last thing said about a strategy.
+    """
 
     ADDED = "ADDED"
     INITING = "INITING"
     INITED = "INITED"
     TRADING = "TRADING"
     FAILED = "FAILED"
+    REMOVED = "REMOVED"
 
 
 class Exchange(StrEnum):

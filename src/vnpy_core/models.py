@@ -288,10 +288,18 @@ class Strategy(Model, frozen=True, kw_only=True, gc=False):
     parameters: Mapping[str, Any]
     variables: Mapping[str, Any]
     error: Annotated[str | None, msgspec.Meta(description="Traceback of the last failure")] = None
+    desired_state: Annotated[
+        StrategyState, msgspec.Meta(description="What it is brought to when the service starts")
+    ] = StrategyState.ADDED
+    revision: Annotated[int, msgspec.Meta(description="Grows with every change, also across restarts")] = 0
 
     @property
     def key(self) -> str:
         return self.strategy_name
+
+    @property
+    def is_final(self) -> bool:
+        return self.state is StrategyState.REMOVED
 
 
 class StopOrder(Model, frozen=True, kw_only=True, gc=False):
@@ -337,6 +345,7 @@ class Algo(Model, frozen=True, kw_only=True, gc=False):
     traded_price: float | None
     parameters: Mapping[str, Any]
     variables: Mapping[str, Any]
+    error: Annotated[str | None, msgspec.Meta(description="Why it was stopped or paused by the engine")] = None
 
     @property
     def key(self) -> str:

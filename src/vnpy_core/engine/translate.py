@@ -231,8 +231,9 @@ def stop_order(data: "StopOrder") -> models.StopOrder:
 
 
 def strategy(data: Mapping[str, Any]) -> models.Strategy:
-    """``data`` is what ``CtaTemplate.get_data`` returns; the keys ``engine``, ``state``, ``auto_start`` and ``error``
-    may be added to it. Without ``state`` the flags ``inited`` and ``trading`` among the variables tell it."""
+    """``data`` is what ``CtaTemplate.get_data`` returns; the keys ``engine``, ``state``, ``auto_start``,
+    ``desired_state``, ``revision`` and ``error`` may be added to it. Without ``state`` the flags ``inited`` and
+    ``trading`` among the variables tell it."""
     variables = jsonable(data["variables"])
     inited, trading = bool(variables.get("inited")), bool(variables.get("trading"))
     state = StrategyState.TRADING if trading else StrategyState.INITED if inited else StrategyState.ADDED
@@ -253,6 +254,8 @@ def strategy(data: Mapping[str, Any]) -> models.Strategy:
             "parameters": jsonable(data["parameters"]),
             "variables": variables,
             "error": None if error is None else text(error),
+            "desired_state": _name(data.get("desired_state") or StrategyState.ADDED),
+            "revision": data.get("revision", 0),
         },
     )
 
