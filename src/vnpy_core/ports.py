@@ -1,6 +1,6 @@
 """The ports: what an adapter promises. Each has one contract suite in tests/contracts, run over every adapter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -29,13 +29,15 @@ class Series(msgspec.Struct, frozen=True):
 
     ``columns``: ``datetime``, int64 microseconds since the epoch, UTC; then ``BAR_COLUMNS`` or ``TICK_COLUMNS`` as
     float64 (NaN: not known). All of one length. Ticks also carry ``localtime`` (int64 microseconds, or the smallest
-    int64 when not known). Rows are ascending in time when loaded; in any order when saved.
+    int64 when not known). Rows are ascending in time when loaded; in any order when saved. ``name`` is the
+    instrument's; it belongs to the series, not to a row: the last one that is not empty is kept.
     """
 
     symbol: str
     exchange: Exchange
     interval: Interval
     columns: Columns
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.columns["datetime"])
@@ -51,8 +53,12 @@ class HistoryStore(Protocol):
         Unavailable: the store cannot be reached, or is full; nothing was half-written.
     """
 
-    def save(self, batch: Sequence[Series]) -> int:
-        """Write all rows of all series, or none, and return how many rows were given. Never changes ``batch``."""
+    def save(self, batch: Iterable[Series]) -> int:
+        """Write all rows of all series, or none, and return how many rows were given. Never changes ``batch``.
+
+        ``batch`` may be a generator that gives a large series in parts; no more than a few parts are held in memory,
+        and if it raises, nothing is written.
+        """
         ...
 
     def load(
