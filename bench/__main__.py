@@ -1,0 +1,113 @@
+"""``python -m bench``: run the benchmarks, print one table of ratios, write it to RESULTS.md."""
+
+import argparse
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench import engines, live
+from bench.live import Plan
+from bench.processes import CLIENT_CORES, ProcessEnded
+from bench.report import Row, machine, table
+
+SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
+    "events": engines.events,
+    "ws": live.ws,
+    "http": live.http,
+    "start": live.start,
+}
+RESULTS = Path(__file__).with_name("RESULTS.md")
+HOW = """\
+## How it was run
+
+Each figure is the median over the rounds, with the smallest and the largest beside it. A round measures one side and
+then the other (A B A B …), never both at once. "Times better" is the ratio of the two medians: 2 means twice the rate,
+or half the time.
+
+- **VnPy Core**: `vnpy-core run`, one process, every default kept but three: the simulated market and the demo strategy
+  are replaced by `bench.gateway.BenchGateway`, and the limits of vn.py's RiskManager are lifted, because they would
+  refuse the load (the rules still run). Start and memory are measured with no configuration at all.
+- **vnpy_webtrader**: its two processes as its own window starts them: a headless vn.py with `BenchGateway` and its
+  `WebEngine` alone (no other app, no risk rules, no log to disk or screen), and `python -m uvicorn` with uvicorn's
+  defaults (uvloop, httptools, websockets). Its event loop is set when the application starts
+  (`bench/peer_webtrader.py`), since under this uvicorn its WebSocket push delivers nothing otherwise; nothing else is
+  changed. The clients log in at `/token`.
+- **The load** is the same for both: {symbols} symbols, whole ticks with five levels, pushed by a thread of the gateway
+  in the engine's process on an absolute schedule of 1 ms bursts. A tick carries its moment of creation (nanoseconds of
+  the machine's monotonic clock, in `turnover`), and one picows process with {clients} connections on core {core} reads
+  it out of the raw frame: latency is from the tick's creation to its arrival in the client. A tick counts as delivered
+  if it arrives within {drain:g} s of the feed's end. Each feed lasts {feed:g} s, after a warm-up.
+- **Requests**: `GET` by {reader} with {connections} connections, of the 1,000 orders that rest since the gateway
+  connected; `POST` by a small asyncio client, every order different, resting at once.
+- **Memory** is the resident memory of all processes of a side, {idle:g} s after it was ready.
+"""
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench ARGS=", description="VnPy Core beside its peers.")
+    parser.add_argument("--only", help=f"comma-separated, of {', '.join(SECTIONS)}")
+    parser.add_argument("--rounds", type=int, help="default 3")
+    parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
+    parser.add_argument("--output", type=Path, help="the file to write; default: RESULTS.md after a complete run")
+    options = parser.parse_args(given)
+    wanted = options.only.split(",") if options.only else list(SECTIONS)
+    if unknown := set(wanted) - set(SECTIONS):
+        parser.error(f"no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    options.sections = [name for name in SECTIONS if name in wanted]
+    return options
+
+
+def main(given: Sequence[str]) -> int:
+    options = arguments(given)
+    # An end by SIGTERM unwinds as Ctrl-C does, so that no server is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if options.quick:
+        plan = Plan(rounds=options.rounds or 1, feed_s=2, drain_s=4, rates=(1_000, 10_000), http_s=1, idle_s=3)
+    else:
+        plan = Plan(rounds=options.rounds or 3)
+    described, began = machine(), time.monotonic()
+    rows: list[Row] = []
+    for name in options.sections:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        rows += SECTIONS[name](plan)
+    page = render(rows, described, plan, time.monotonic() - began)
+    print(page)
+    complete = options.sections == list(SECTIONS) and not options.quick
+    output = options.output or (RESULTS if complete else None)
+    if output is not None:
+        output.write_text(page, encoding="utf-8")
+    missed = [row for row in rows if row.met is False]
+    for row in missed:
+        print(f"missed: {row.section}: {row.what} (target {row.target})", file=sys.stderr)
+    return 1 if missed and options.check else 0
+
+
+def render(rows: list[Row], described: list[str], plan: Plan, seconds: float) -> str:
+    how = HOW.format(
+        symbols=live.SYMBOLS,
+        clients=live.CLIENTS,
+        core=CLIENT_CORES[0],
+        drain=plan.drain_s,
+        feed=plan.feed_s,
+        reader="wrk (1 thread)" if shutil.which("wrk") else "a small asyncio client (wrk is not installed)",
+        connections=live.GET_CONNECTIONS,
+        idle=plan.idle_s,
+    )
+    described = [*described, f"Rounds: {plan.rounds}, in turn; the run took {seconds:.0f} s"]
+    facts = "\n".join(f"- {line}" for line in described)
+    return f"# Benchmark results\n\nWritten by `make bench`.\n\n{facts}\n\n{table(rows)}\n{how}"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ProcessEnded as error:
+        sys.exit(f"bench: {error}")

@@ -1,0 +1,42 @@
+"""The parts that need no service, each run in a process and a folder of its own: the event engine, and the history."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from bench.live import Plan, temporary_folder
+from bench.processes import Process, ProcessEnded
+from bench.report import Row, Target
+from bench.servers import VN_SETTING
+
+TIMEOUT_S = 300
+# vn.py is imported in the child alone: it takes its folder from the working folder and resets signal handlers.
+CHILD = """\
+import json, sys
+from bench.{module} import measure
+print("\\n" + json.dumps(measure(rounds={rounds})))
+"""
+Measured = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+def events(plan: Plan) -> list[Row]:
+    """Events of vn.py's own engine and of ours, put by one thread and handled by the engine's."""
+    return [
+        Row("Event engine", what, "events/s", "higher", sides["product"], sides["peer"], "vn.py", Target(ratio=2.5))
+        for what, sides in run("event_engine", plan.rounds + 2).items()
+    ]
+
+
+def run(module: str, rounds: int) -> Measured:
+    """Return what ``bench.<module>.measure`` found, the samples of each side by what was measured."""
+    with temporary_folder() as folder:
+        (folder / ".vntrader").mkdir()
+        (folder / ".vntrader" / "vt_setting.json").write_text(json.dumps(VN_SETTING))
+        command = [sys.executable, "-c", CHILD.format(module=module, rounds=rounds)]
+        environment = {"HOME": str(folder), "TZ": VN_SETTING["database.timezone"]}
+        with Process(module, command, folder, environment, piped=True) as process:
+            output, _ = process.popen.communicate(timeout=TIMEOUT_S)
+            if process.popen.returncode:
+                raise ProcessEnded(f"bench.{module} failed:\n{process.last_lines()}")
+    found: Measured = json.loads(output.splitlines()[-1])
+    return found
