@@ -32,7 +32,7 @@ def read_vt_setting(folder: Path) -> dict[str, Any]:
             f"{path} is not valid JSON ({error}). Mend the file, or move it away to start from the defaults."
         ) from error
     if not isinstance(setting, dict):
-        raise ConfigError(f"{path} must hold a JSON object such as {{\"database.timezone\": \"Asia/Shanghai\"}}.")
+        raise ConfigError(f'{path} must hold a JSON object such as {{"database.timezone": "Asia/Shanghai"}}.')
     return setting
 
 

@@ -1,0 +1,177 @@
+"""What a new user does in the first five minutes, and what is still there after Ctrl-C."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.process import ServiceProcess, eventually
+from tests.e2e.stream import Stream
+
+Start = Callable[..., ServiceProcess]
+
+
+def test_five_minutes(service: Start) -> None:
+    with service() as core:
+        printed = eventually(lambda: (t := core.printed()) and "data folder" in t and t, 15)
+        for part in (f"{core.url}/api/v1", f"{core.url}/docs", str(core.data_dir), "SIM CONNECTED", "TRADING"):
+            assert part in printed
+
+        gateways = core.get("/api/v1/trading/gateways")["gateways"]
+        assert [(g["gateway_name"], g["state"]) for g in gateways] == [("SIM", "CONNECTED")]
+        contracts = core.get("/api/v1/trading/contracts")["contracts"]
+        contract = next(c for c in contracts if c["product"] == "FUTURES")
+        assert core.get("/api/v1/trading/accounts")["accounts"][0]["balance"] > 0
+
+        with Stream(core.url, f"tick.{contract['symbol']}", "order", "trade", "position", "strategy") as stream:
+            core.call("POST", "/api/v1/trading/subscriptions", vt_symbols=[contract["vt_symbol"]])
+            tick = stream.wait_for(lambda e: e["topic"].startswith("tick."))["data"]
+            assert tick["vt_symbol"] == contract["vt_symbol"]
+            assert tick["bid_price_5"] < tick["bid_price_1"] < tick["ask_price_1"] < tick["ask_price_5"]
+            assert core.get("/api/v1/trading/ticks")["ticks"]
+
+            far = contract["pricetick"] * round(tick["bid_price_1"] * 0.97 / contract["pricetick"])
+            order = order_of(contract, price=far, volume=1)
+            resting = core.call("POST", "/api/v1/trading/orders", status=201, **order)
+            assert resting["order"]["status"] in ("SUBMITTING", "NOTTRADED")
+            core.call("DELETE", f"/api/v1/trading/orders/{resting['vt_orderid']}")
+            stream.wait_for(
+                lambda e: (
+                    e["topic"] == "order.updated"
+                    and e["data"]["vt_orderid"] == resting["vt_orderid"]
+                    and e["data"]["status"] == "CANCELLED"
+                )
+            )
+
+            taking = order | {"type": "MARKET", "price": 0, "client_order_id": "my-first"}
+            bought = core.call("POST", "/api/v1/trading/orders", status=201, **taking)
+            trade = stream.wait_for(
+                lambda e: e["topic"] == "trade.executed" and e["data"]["vt_orderid"] == bought["vt_orderid"]
+            )
+            assert trade["seq"] > 0
+            done = stream.wait_for(
+                lambda e: (
+                    e["topic"] == "order.updated"
+                    and e["data"]["vt_orderid"] == bought["vt_orderid"]
+                    and e["data"]["status"] == "ALLTRADED"
+                )
+            )
+            assert done["data"]["client_order_id"] == "my-first"
+
+        strategies = core.get("/api/v1/strategies")["strategies"]
+        name = strategies[0]["strategy_name"]
+        core.call("POST", f"/api/v1/strategies/{name}/stop")
+        parameters = core.get(f"/api/v1/strategies/{name}/parameters")["parameters"]
+        number = next(key for key, value in parameters.items() if isinstance(value, int) and value > 1)
+        core.call("PUT", f"/api/v1/strategies/{name}/parameters", parameters={number: parameters[number] + 1})
+        core.call("POST", f"/api/v1/strategies/{name}/start")
+        assert core.get(f"/api/v1/strategies/{name}")["trading"] is True
+        overview = core.get("/api/v1/data/overview")
+        assert overview == {"overview": [], "next_cursor": None} or overview["overview"] == []
+
+        before = snapshot(core)
+        assert core.stop() == 0
+
+    with service() as core:
+        after = eventually(lambda: (s := snapshot(core))["strategies"][name]["trading"] and s, 15)
+        assert after["orders"].items() >= before["orders"].items()
+        assert after["trades"].items() >= before["trades"].items()
+        assert after["positions"].keys() == before["positions"].keys()
+        assert after["strategies"][name]["parameters"] == before["strategies"][name]["parameters"]
+        rows = sqlite3.connect(f"file:{core.data_dir / 'vnpy-core.db'}?mode=ro", uri=True)
+        assert rows.execute("select count(*) from orders").fetchone()[0] >= len(before["orders"])
+        again = core.call(
+            "POST", "/api/v1/trading/orders", status=409,
+            **order_of(contract, price=far, volume=1, client_order_id="my-first"),
+        )  # fmt: skip
+        assert again["code"] == "duplicate_client_order_id"
+
+
+def order_of(contract: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "gateway_name": contract["gateway_name"],
+        "symbol": contract["symbol"],
+        "exchange": contract["exchange"],
+        "direction": "LONG",
+        "offset": "OPEN",
+        "type": "LIMIT",
+    } | more
+
+
+def snapshot(core: ServiceProcess) -> dict[str, dict[str, Any]]:
+    lists = {
+        "orders": ("trading/orders", "vt_orderid"),
+        "trades": ("trading/trades", "vt_tradeid"),
+        "positions": ("trading/positions", "vt_positionid"),
+        "strategies": ("strategies", "strategy_name"),
+    }
+    return {name: {row[key]: row for row in core.get(f"/api/v1/{path}")[name]} for name, (path, key) in lists.items()}
+
+
+def test_a_second_start_on_the_same_folder_is_refused(service: Start) -> None:
+    with service() as core:
+        second = core.run("run")
+        assert second.returncode == 1
+        assert core.process is not None
+        assert str(core.process.pid) in second.stderr
+        assert core.url in second.stderr
+        assert "Traceback" not in second.stderr
+        assert core.get("/health/live")["alive"] is True
+
+
+def test_a_taken_port_is_refused_and_a_second_instance_runs_elsewhere(service: Start, tmp_path: Path) -> None:
+    with service() as first, service(folder="other") as second:
+        assert first.url != second.url
+        port = first.url.rpartition(":")[2]
+        third = ServiceProcess(tmp_path / "third")
+        refused = third.run("run", "--port", port)
+        third.http.close()
+        assert refused.returncode == 1
+        assert port in refused.stderr
+        assert "VNPY_CORE_SERVICE" in refused.stderr
+        assert "Traceback" not in refused.stderr
+
+
+def test_an_open_address_is_refused(tmp_path: Path) -> None:
+    core = ServiceProcess(tmp_path / "data")
+    refused = core.run("run", "--host", "0.0.0.0")
+    core.http.close()
+    assert refused.returncode == 1
+    assert "0.0.0.0" in refused.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    core = ServiceProcess(tmp_path / "data")
+    refused = core.run("run", "--data-dir", str(tmp_path / "file" / "below"))
+    core.http.close()
+    assert refused.returncode == 1
+    assert "VNPY_DATA_DIR" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_init_and_check(tmp_path: Path) -> None:
+    core = ServiceProcess(tmp_path / "data", "# empty\n")
+    try:
+        core.config.unlink()
+        assert core.run("init").returncode == 0
+        assert core.run("init").returncode == 1
+        good = core.run("check")
+        assert good.returncode == 0, good.stdout + good.stderr
+        core.config.write_text('[gateways.X]\nclass = "vnpy_nowhere.XGateway"\n')
+        bad = core.run("check")
+        assert bad.returncode == 1
+        assert "vnpy_nowhere" in bad.stdout
+        core.config.write_text("[service]\nprot = 1\n")
+        misspelt = core.run("check")
+        assert misspelt.returncode == 1
+        assert "port" in misspelt.stderr
+    finally:
+        core.http.close()
+
+
+def test_version(tmp_path: Path) -> None:
+    core = ServiceProcess(tmp_path / "data")
+    printed = core.run("version").stdout
+    core.http.close()
+    assert "vnpy 4.5.0" in printed
