@@ -83,7 +83,7 @@ class Journal:
             Unavailable: nothing was written, no number is used up, and the events are as before.
         """
         await self._on(self._writer, self._writing.append, events)
-        # An estimate of what it added to the log: three pages, or for many facts their payloads and about as much again.
+        # What it added to the log, estimated: three pages, or for many facts twice their payloads.
         self._log_bytes += 12_288 + sum(2 * len(event.payload) for event in events)
         if self._log_bytes > _CHECKPOINT_BYTES:
             self._log_bytes = 0

@@ -46,7 +46,9 @@ INSERT INTO meta VALUES ('pruned_seq', 0), ('checks', 0);
 _INSERT_FACT = "INSERT INTO facts (seq, topic, kind, key, ts, payload) VALUES (?, ?, ?, ?, ?, ?)"
 _UPSERT_STATE = """
 INSERT INTO state (kind, key, first_seq, seq, final) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (kind, key) DO UPDATE SET seq = excluded.seq, final = excluded.final
+ON CONFLICT (kind, key) DO UPDATE SET
+    first_seq = CASE WHEN final AND NOT excluded.final THEN excluded.seq ELSE first_seq END,
+    seq = excluded.seq, final = excluded.final
 """
 _LATEST = """
 SELECT state.first_seq, facts.seq, facts.topic, facts.ts, facts.payload
@@ -73,7 +75,7 @@ class JournalRecord(msgspec.Struct, frozen=True, gc=False):
 
 
 class Latest(msgspec.Struct, frozen=True, gc=False):
-    """The latest fact of a key, and the ``seq`` of the first one."""
+    """The latest fact of a key, and the ``seq`` of the first one: the first ever, or since it was last final."""
 
     first_seq: int
     record: JournalRecord
@@ -166,21 +168,19 @@ class JournalWriter:
             raise
 
     def append(self, events: Sequence[Event]) -> None:
-        seq = self.last_seq
         facts = []
-        state: dict[tuple[str, str], tuple[int, int, bool]] = {}
-        for event in events:
-            seq += 1
+        states = []
+        for seq, event in enumerate(events, self.last_seq + 1):
             data = event.data
-            place = (data.topic, data.key)
-            facts.append((seq, event.topic, *place, event.ts, event.payload))
-            state[place] = (state[place][0] if place in state else seq, seq, data.is_final)
+            kind, key = data.topic, data.key
+            facts.append((seq, event.topic, kind, key, event.ts, event.payload))
+            states.append((kind, key, seq, seq, data.is_final))
         with self._transaction() as connection:
             connection.executemany(_INSERT_FACT, facts)
-            connection.executemany(_UPSERT_STATE, [(*place, *latest) for place, latest in state.items()])
+            connection.executemany(_UPSERT_STATE, states)
         for event, fact in zip(events, facts, strict=True):
             event.seq = fact[0]
-        self.last_seq = seq
+        self.last_seq += len(facts)
 
     def check(self) -> None:
         with self._transaction() as connection:
