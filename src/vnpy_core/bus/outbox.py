@@ -1,0 +1,188 @@
+"""Outbox: what waits to be sent to one client; bounded, facts kept in order, market data conflated."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from vnpy_core.events import Event
+
+# Market events that wait before those of one symbol are reduced to the latest. Half a second of 10,000 ticks/s: a
+# client that pauses for less loses nothing.
+MARKET_EVENTS = 5_000
+LOG_LINES = 500
+
+
+class Text(str):
+    """A text that keeps its UTF-8, so that a server does not encode it again for each client.
+
+    With Chinese names in the ticks, 10,000 ticks/s to 10 clients cost 21 % of a core without this and 13 % with it.
+    """
+
+    __slots__ = ("utf8",)
+    utf8: bytes
+
+    @classmethod
+    def of(cls, body: bytes) -> "Text":
+        text = cls(body, "utf-8")
+        text.utf8 = body
+        return text
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return self.utf8 if encoding == "utf-8" else super().encode(encoding, errors)
+
+
+class Message:
+    """A message that is sent as it is: an answer, or part of a snapshot or a replay."""
+
+    __slots__ = ("events", "text")
+
+    def __init__(self, body: bytes, events: int = 0) -> None:
+        self.text = Text.of(body)
+        self.events = events
+
+
+class Batch:
+    """Events that go out as one frame. Sessions with the same topics share it, and so its text is made once."""
+
+    __slots__ = ("_text", "events", "facts")
+
+    def __init__(self, events: Sequence[Event], facts: int) -> None:
+        self.events = events
+        self.facts = facts
+        self._text: Text | None = None
+
+    @property
+    def market(self) -> int:
+        return len(self.events) - self.facts
+
+    @property
+    def text(self) -> Text:
+        if self._text is None:
+            self._text = Text.of(array_of(event.frame for event in self.events))
+        return self._text
+
+
+class Overflow(Exception):
+    """More facts wait than may: the client is too slow to be served without loss."""
+
+
+class Outbox:
+    """A queue with one reader. Loop only; nothing here waits except ``ready`` and ``below``."""
+
+    def __init__(self, max_facts: int, max_market: int = MARKET_EVENTS) -> None:
+        self._items: deque[Batch | Message] = deque()
+        self._max_facts = max_facts
+        self._least_market = max_market
+        self._max_market = max_market
+        self._ready: asyncio.Future[None] | None = None
+        self._below: tuple[int, asyncio.Future[None]] | None = None
+        self.facts = 0
+        self.market = 0
+        self.conflated = 0
+        self.dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, batch: Batch) -> None:
+        """Queue live events.
+
+        Raises:
+            Overflow: the facts have become too many.
+        """
+        self._items.append(batch)
+        self.facts += batch.facts
+        self.market += len(batch.events) - batch.facts
+        if self.facts > self._max_facts:
+            raise Overflow
+        if self.market > self._max_market:
+            self._conflate()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
+    def put_message(self, message: Message) -> None:
+        self._items.append(message)
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+
+    def take(self) -> "Batch | Message | None":
+        """Return the next thing to send, or ``None``."""
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        if isinstance(item, Batch):
+            self.facts -= item.facts
+            self.market -= len(item.events) - item.facts
+            if not self.market:
+                self._max_market = self._least_market
+        if self._below is not None and len(self._items) < self._below[0] and not self._below[1].done():
+            self._below[1].set_result(None)
+        return item
+
+    def clear(self) -> None:
+        self._items.clear()
+        self.facts = self.market = 0
+
+    async def ready(self) -> None:
+        """Wait until there is something to take. One waiter."""
+        if not self._items:
+            self._ready = asyncio.get_running_loop().create_future()
+            try:
+                await self._ready
+            finally:
+                self._ready = None
+
+    async def below(self, count: int) -> None:
+        """Wait until fewer than ``count`` things wait. One waiter."""
+        while len(self._items) >= count:
+            self._below = (count, asyncio.get_running_loop().create_future())
+            try:
+                await self._below[1]
+            finally:
+                self._below = None
+
+    def _conflate(self) -> None:
+        """Keep all facts, of each tick and bar topic the latest, and the last log lines; order is kept."""
+        latest: set[str] = set()
+        lines = 0
+        kept: deque[Batch | Message] = deque()
+        for item in reversed(self._items):
+            if isinstance(item, Message):
+                kept.appendleft(item)
+                continue
+            events: list[Event] = []
+            for event in reversed(item.events):
+                if event.seq is None:
+                    if event.topic.startswith(("tick.", "bar.")):
+                        if event.topic in latest:
+                            self.conflated += 1
+                            continue
+                        latest.add(event.topic)
+                    else:
+                        lines += 1
+                        if lines > LOG_LINES:
+                            self.dropped += 1
+                            continue
+                events.append(event)
+            if len(events) == len(item.events):
+                kept.appendleft(item)
+            elif events:
+                events.reverse()
+                kept.appendleft(Batch(events, item.facts))
+        self._items = kept
+        self.market = sum(item.market for item in kept if isinstance(item, Batch))
+        # With more topics than fit, every put would come here; leave room for as much again.
+        self._max_market = max(self._least_market, 2 * self.market)
+
+
+def array_of(frames: Iterable[bytes]) -> bytes:
+    return b"[" + b",".join(frames) + b"]"
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def message_of(answer: msgspec.Struct) -> Message:
+    return Message(_encoder.encode(answer))

@@ -1,0 +1,90 @@
+"""The ``/ws`` endpoint: carries text between one connection and the hub's session for it."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from starlette.types import Message, Receive, Scope, Send
+
+from vnpy_core.bus.hub import WebSocketHub
+from vnpy_core.bus.messages import CloseCode
+from vnpy_core.bus.session import Session
+
+logger = logging.getLogger(__name__)
+
+# A client that does not read cannot be told that it is being closed either; after this it is just dropped.
+CLOSE_TIMEOUT_S = 10.0
+
+
+class WebSocketEndpoint:
+    """An ASGI application, below Starlette's WebSocket class so that a frame passes through few calls."""
+
+    def __init__(self, hub: Callable[[], WebSocketHub]) -> None:
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        hub = self._hub()
+        await send({"type": "websocket.accept"})
+        session = hub.open(_address(scope))
+        if session is None:
+            await send(_close(CloseCode.TRY_LATER, "there are as many sessions as may be"))
+            return
+        try:
+            code, reason = await self._converse(hub, session, receive, send)
+        finally:
+            hub.discard(session)
+        if code is not None:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await send(_close(code, reason))
+
+    async def _converse(
+        self, hub: WebSocketHub, session: Session, receive: Receive, send: Send
+    ) -> tuple[int | None, str]:
+        """Read and send until either side ends it; return the code to close with, ``None`` if the client is gone."""
+
+        async def send_text(text: str) -> None:
+            await send({"type": "websocket.send", "text": text})
+
+        reader = asyncio.create_task(_read(hub, session, receive))
+        sender = asyncio.create_task(session.send_all(send_text))
+        tasks: list[asyncio.Future[Any]] = [reader, sender]
+        try:
+            await asyncio.wait([*tasks, session.ended], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        if session.ended.done():
+            return session.ended.result()
+        for outcome in outcomes:
+            # Sending to a connection that has just gone raises an OSError; that is no fault of ours.
+            if isinstance(outcome, Exception) and not isinstance(outcome, OSError):
+                logger.error("WebSocket session %s failed", session.session_id, exc_info=outcome)
+                return CloseCode.INTERNAL, "internal error"
+        return None, ""
+
+
+async def _read(hub: WebSocketHub, session: Session, receive: Receive) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        text = message.get("text")
+        if text is None:
+            hub.refuse_binary(session)
+        else:
+            await hub.handle(session, text)
+
+
+def _close(code: int, reason: str) -> Message:
+    return {"type": "websocket.close", "code": code, "reason": reason}
+
+
+def _address(scope: Scope) -> str | None:
+    client = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else None
