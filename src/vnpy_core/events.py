@@ -62,7 +62,9 @@ def frame_of(seq: int | None, topic: str, ts: str, payload: bytes) -> bytes:
 
 def topic_token(text: str) -> str:
     """Return ``text`` as one token of a topic: dots, blanks and wildcards are percent-encoded."""
-    return quote(text, safe="-_&@+=:,()!$'~") if not text.isalnum() else text
+    if text.isalnum():
+        return text
+    return quote(text, safe="-_&@+=:,()!$'~").replace(".", "%2E")  # quote leaves dots as they are
 
 
 def topic_of(data: Model) -> str:
