@@ -1,0 +1,158 @@
+"""How a strategy comes to be initialised: on a pool, holding up no other, and subscribed once that is possible."""
+
+import copy
+import traceback
+from concurrent.futures import Future
+from logging import WARNING
+from typing import Any
+
+from vnpy.event import Event
+from vnpy.trader.event import EVENT_CONTRACT
+from vnpy.trader.object import ContractData, SubscribeRequest
+from vnpy_ctastrategy import CtaTemplate
+
+from vnpy_core.config.settings import EngineSettings
+from vnpy_core.engine.cta_orders import OrderRouting
+from vnpy_core.engine.init_pool import InitPool
+from vnpy_core.engine.single_writer import on_event_thread
+from vnpy_core.errors import Conflict, NotFound, StrategyFailed
+
+
+class Initialisation(OrderRouting):
+    """The part of the CTA engine that initialises.
+
+    ``on_init`` runs on the pool, because it may load bars for minutes. What it touches is its own: the strategy is
+    not inited, so it gets no tick, and not trading, so it can send no order. All else (the saved variables, the
+    subscription, the flags) is done on the event thread.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        self._init_pool = InitPool(EngineSettings().init_workers)
+        self._awaited: set[str] = set()
+        super().__init__(*args)
+        self.init_executor.shutdown()  # vn.py's pool of one: it has no thread as long as nobody uses it
+
+    def set_init_workers(self, workers: int) -> None:
+        """Say how many strategies may be initialised side by side, before the first one is."""
+        self._init_pool = InitPool(workers)
+
+    def stop_initialising(self) -> None:
+        """Refuse what has not begun; what has is not waited for."""
+        self._init_pool.shutdown()
+
+    def register_event(self) -> None:
+        super().register_event()
+        self.event_engine.register(EVENT_CONTRACT, self._on_contract)
+
+    def init_strategy(self, strategy_name: str) -> Future[None]:
+        """Initialise a strategy. Callable from any thread, and does not wait.
+
+        The future holds ``NotFound``, ``Conflict`` or ``StrategyFailed`` if it did not succeed.
+        """
+        outcome: Future[None] = Future()
+        outcome.set_running_or_notify_cancel()  # what has begun is not taken back
+        _forward_error(self.event_engine.call(self._begin_init, strategy_name, outcome), outcome)
+        return outcome
+
+    @on_event_thread
+    def resubscribe(self, gateway_name: str) -> None:
+        """Subscribe again for every initialised strategy of a gateway that was disconnected."""
+        for strategy in self.strategies.values():
+            contract = self.main_engine.get_contract(strategy.vt_symbol)
+            if strategy.inited and contract is not None and contract.gateway_name == gateway_name:
+                self._subscribe(strategy)
+
+    # -- on the event thread
+
+    def _begin_init(self, name: str, outcome: Future[None]) -> None:
+        strategy = self.strategy_of(name)
+        if name in self._initing:
+            raise Conflict(f"Strategy {name!r} is being initialised already.", code="initialising")
+        if strategy.inited:
+            raise Conflict(f"Strategy {name!r} is initialised already.", code="already_initialised")
+        submitted = self._init_pool.submit(self._call_on_init, strategy, outcome)
+        if submitted.cancelled():
+            raise _closing()
+        _forward_error(submitted, outcome)
+        self.failures.pop(name, None)
+        self._restored.discard(name)
+        self._initing.add(name)
+        self._announce(strategy)
+
+    def _call_on_init(self, strategy: CtaTemplate, outcome: Future[None]) -> None:
+        """Runs on the pool; everything else in this class, on the event thread."""
+        shown = None
+        try:
+            strategy.on_init()
+        except BaseException:  # noqa: BLE001 - the edge to the user's code, kept in failures
+            shown = traceback.format_exc()
+        _forward_error(self.event_engine.call(self._end_init, strategy, shown, outcome), outcome)
+
+    def _end_init(self, strategy: CtaTemplate, shown: str | None, outcome: Future[None]) -> None:
+        name = strategy.strategy_name
+        self._initing.discard(name)
+        if shown is None:
+            self.call_strategy_func(strategy, self._restore_variables, strategy)
+        else:
+            self._fail(strategy, shown)
+        if name in self.failures:
+            raise failed(name, "on_init", self.failures[name])
+        self._subscribe(strategy)
+        self._restored.add(name)
+        strategy.inited = True
+        self._announce(strategy)
+        outcome.set_result(None)
+
+    def _restore_variables(self, strategy: CtaTemplate) -> None:
+        saved = self.strategy_data.get(strategy.strategy_name, {})
+        for name in strategy.variables:
+            if saved.get(name) is not None:
+                setattr(strategy, name, copy.deepcopy(saved[name]))
+
+    def _subscribe(self, strategy: CtaTemplate) -> None:
+        contract = self.main_engine.get_contract(strategy.vt_symbol)
+        if contract is None:
+            self.write_log(f"{strategy.vt_symbol} will be subscribed when its contract is known", strategy, WARNING)
+            self._awaited.add(strategy.vt_symbol)
+        else:
+            self._subscribe_contract(contract)
+
+    def _subscribe_contract(self, contract: ContractData) -> None:
+        request = SubscribeRequest(symbol=contract.symbol, exchange=contract.exchange)
+        self._try(self.main_engine.subscribe, request, contract.gateway_name)
+
+    def _on_contract(self, event: Event) -> None:
+        contract: ContractData = event.data
+        if contract.vt_symbol in self._awaited:
+            self._awaited.discard(contract.vt_symbol)
+            self._subscribe_contract(contract)
+
+    def strategy_of(self, name: str) -> CtaTemplate:
+        """Raises:
+        NotFound: there is none of that name.
+        """
+        strategy: CtaTemplate | None = self.strategies.get(name)
+        if strategy is None:
+            raise NotFound(f"There is no strategy {name!r}.")
+        return strategy
+
+
+def failed(name: str, what: str, shown: str) -> StrategyFailed:
+    last = shown.strip().splitlines()[-1]
+    return StrategyFailed(f"Strategy {name!r}: {what} raised {last}", traceback=shown)
+
+
+def _closing() -> Conflict:
+    return Conflict("The engine is being closed.", code="closing")
+
+
+def _forward_error(done: Future[None], outcome: Future[None]) -> None:
+    """Let ``outcome`` fail as ``done`` does."""
+
+    def forward(finished: Future[None]) -> None:
+        if finished.cancelled():
+            outcome.set_exception(_closing())
+        elif (error := finished.exception()) is not None:
+            outcome.set_exception(error)
+
+    done.add_done_callback(forward)
