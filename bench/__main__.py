@@ -47,7 +47,7 @@ or half the time.
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make bench ARGS=", description="VnPy Core beside its peers.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="VnPy Core beside its peers.")
     parser.add_argument("--only", help=f"comma-separated, of {', '.join(SECTIONS)}")
     parser.add_argument("--rounds", type=int, help="default 3")
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")

@@ -1,14 +1,16 @@
 """BenchGateway: the market both sides are given. Ticks at a paced rate, resting orders, and an instant order book.
 
 A vn.py gateway as any other, configured by its class path on our side and added by ``add_gateway`` on the peer's.
-Its setting ``control`` is the path of a Unix socket; a line ``{"rate": 1000, "count": 5000}`` there starts a feed and
-is answered, once the last tick is pushed, with what was sent and how well the pace was kept.
+Its setting ``control`` is the path of a Unix socket; a line ``{"what": "ticks", "rate": 1000, "count": 5000}`` there
+starts a feed (or ``orders``: changes of the resting ones) and is answered, once the last one is pushed, with what was
+sent and how well the pace was kept.
 """
 
 import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from copy import copy
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -99,15 +101,12 @@ class BenchGateway(BaseGateway):
             with connection, connection.makefile("rw", encoding="utf-8") as lines:
                 for line in lines:
                     wanted = json.loads(line)
-                    lines.write(json.dumps(self._feed(wanted["rate"], wanted["count"])) + "\n")
+                    push = {"ticks": self._push_tick, "orders": self._push_order}[wanted["what"]]
+                    lines.write(json.dumps(self._feed(push, wanted["rate"], wanted["count"])) + "\n")
                     lines.flush()
 
-    def _feed(self, rate: float, count: int) -> dict[str, float]:
-        """Push ``count`` ticks on an absolute schedule, those of one millisecond together.
-
-        ``turnover`` carries the moment of creation in nanoseconds of the monotonic clock, which all processes of a
-        machine share and a JSON number holds exactly.
-        """
+    def _feed(self, push: Callable[[int], None], rate: float, count: int) -> dict[str, float]:
+        """Push ``count`` events on an absolute schedule, those of one millisecond together."""
         late: list[float] = []
         sent, first_ns = 0, time.monotonic_ns()
         start = time.perf_counter()
@@ -119,7 +118,7 @@ class BenchGateway(BaseGateway):
                 continue
             late.append(elapsed - sent / rate)
             while sent < due:
-                self._push_tick(sent)
+                push(sent)
                 sent += 1
         seconds = time.perf_counter() - start
         late.sort()
@@ -132,6 +131,11 @@ class BenchGateway(BaseGateway):
         }
 
     def _push_tick(self, number: int) -> None:
+        """Push a tick that carries in ``turnover`` the moment of its creation.
+
+        That is in nanoseconds of the monotonic clock, which all processes of a machine share and which a JSON number
+        holds exactly.
+        """
         price = 3500 + number % 100
         tick = TickData(
             self.gateway_name, SYMBOLS[number % len(SYMBOLS)], EXCHANGE, datetime.now(ZONE), "rebar", 120_000 + number,
@@ -142,5 +146,12 @@ class BenchGateway(BaseGateway):
         )  # fmt: skip
         tick.turnover = float(time.monotonic_ns())
         self.on_tick(tick)
+
+    def _push_order(self, number: int) -> None:
+        """Let a resting order be filled a little more, or begin again."""
+        order = self._orders[str(1 + number % len(self._orders))]
+        order.traded = (order.traded + 0.5) % order.volume
+        order.status = Status.PARTTRADED
+        self.on_order(copy(order))
 
 

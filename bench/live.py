@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from bench.servers import Server
 CLIENTS = 10
 SYMBOLS = 20  # as bench.gateway has them, which imports vnpy and so is not imported here
 GET_CONNECTIONS = 8
+ORDER_CHANGES_PER_S = 100
 PEER = "vnpy_webtrader"
 P99_TARGETS = {1_000: Target(ratio=2), 10_000: Target(at_most=10)}
 Better = Literal["higher", "lower"]
@@ -81,6 +83,7 @@ def http(plan: Plan) -> list[Row]:
 
     return [
         row("GET 1,000 orders in one answer, 8 connections", "requests/s", "get_per_s", "higher", Target(ratio=30)),
+        row(f"the same, while {ORDER_CHANGES_PER_S} orders/s change", "requests/s", "get_live_per_s", "higher"),
         row("GET: size of the answer", "kB", "get_kb", "lower"),
         row("POST an order, 1 client: latency p50", "ms", "post_p50_ms", "lower"),
         row("POST an order, 1 client: latency p99", "ms", "post_p99_ms", "lower"),
@@ -172,6 +175,10 @@ def load_client(server: Server) -> Iterator[Callable[[dict[str, Any], float], di
 
 def requests(server: Server, plan: Plan) -> Sample:
     sample = get_orders(server, plan.http_s)
+    with ThreadPoolExecutor(1) as pool:
+        changes = pool.submit(server.feed, ORDER_CHANGES_PER_S, int(ORDER_CHANGES_PER_S * plan.http_s), "orders")
+        sample["get_live_per_s"] = get_orders(server, plan.http_s)["get_per_s"]
+        changes.result()
     one = http_client(server, "POST", server.post_order, server.order_body, 1, plan.http_s, first=0)
     eight = http_client(server, "POST", server.post_order, server.order_body, 8, plan.http_s, first=250_000)
     return sample | {

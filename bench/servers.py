@@ -60,13 +60,13 @@ class Server:
     def memory_mb(self) -> float:
         return sum(process.memory_mb() for process in self.processes)
 
-    def feed(self, rate: float, count: int) -> dict[str, float]:
-        """Have the gateway push ``count`` ticks at ``rate`` a second; return its report when the last one is pushed."""
+    def feed(self, rate: float, count: int, what: str = "ticks") -> dict[str, float]:
+        """Have the gateway push ``count`` events at ``rate`` a second; return its report when the last is pushed."""
         assert self.control is not None
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(count / rate * 5 + 30)
             connection.connect(str(self.control))
-            connection.sendall(json.dumps({"rate": rate, "count": count}).encode() + b"\n")
+            connection.sendall(json.dumps({"what": what, "rate": rate, "count": count}).encode() + b"\n")
             with connection.makefile("r", encoding="utf-8") as lines:
                 report: dict[str, float] = json.loads(lines.readline())
                 return report
