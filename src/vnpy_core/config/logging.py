@@ -1,17 +1,183 @@
-"""Where the log goes: structlog over the standard library, and vn.py's loguru routed into it."""
+"""Where the log goes: structlog over the standard library, vn.py's loguru routed into it, written on one thread."""
 
+import atexit
 import contextlib
+import copy
 import logging
+import queue
+import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import UTC, datetime
+from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import structlog
 from loguru import logger as loguru_logger
+
+from vnpy_core.config.settings import LogSettings
+from vnpy_core.errors import ConfigError
 
 if TYPE_CHECKING:
     from loguru import Message, Record
+    from structlog.typing import EventDict, Processor, WrappedLogger
 
+LOG_FILE = "vnpy-core.log"
 VNPY_LOGGER = "vnpy"
+_QUEUE_LENGTH = 20_000
+_UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
 _LOGURU_DEFAULT_SINK = 0
+
+logger = logging.getLogger(__name__)
+
+
+class _Queue(QueueHandler):
+    """Hands records to the writing thread. When that is 20,000 behind, the newest are dropped, and counted."""
+
+    def __init__(self) -> None:
+        super().__init__(queue.Queue(_QUEUE_LENGTH))
+        self.dropped = 0
+
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        # The arguments may change before they are written; the traceback does not, and is rendered over there.
+        record = copy.copy(record)
+        if record.args:
+            record.msg, record.args = record.getMessage(), None
+        return record
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            super().enqueue(record)
+        except queue.Full:
+            self.dropped += 1
+
+    def take_dropped(self) -> int:
+        dropped, self.dropped = self.dropped, 0
+        return dropped
+
+
+class _Listener(QueueListener):
+    def __init__(self, source: _Queue, *handlers: logging.Handler) -> None:
+        super().__init__(source.queue, *handlers)
+        self._source = source
+
+    def handle(self, record: logging.LogRecord) -> None:
+        super().handle(record)
+        if dropped := self._source.take_dropped():
+            text = f"{dropped} log lines were dropped: they came faster than they could be written"
+            super().handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, (), None))
+
+
+# What undoes ``configure``, while it is in force.
+_undo: list[Callable[[], None]] = []
+
+
+def configure(settings: LogSettings, log_dir: Path) -> None:
+    """Send the log of the whole process to stderr and, by ``settings.file``, to ``log_dir``; again: replaces the first.
+
+    Neither the loop nor the event thread waits for a disk: lines are rendered and written by a thread of their own.
+
+    Raises:
+        ConfigError: ``log_dir`` cannot be written.
+    """
+    shutdown()
+    console = logging.StreamHandler(sys.stderr)
+    console.setFormatter(_formatter(settings.format, colors=sys.stderr.isatty()))
+    handlers: list[logging.Handler] = [console]
+    if settings.file:
+        handlers.append(_file_handler(settings, log_dir))
+    source = _Queue()
+    listener = _Listener(source, *handlers)
+    root = logging.getLogger()
+    before = (root.level, logging.raiseExceptions, threading.excepthook)
+
+    def undo() -> None:
+        root.removeHandler(source)
+        listener.stop()
+        root.setLevel(before[0])
+        logging.raiseExceptions, threading.excepthook = before[1:]
+        logging.captureWarnings(False)
+        for handler in handlers:
+            handler.close()
+
+    root.setLevel(settings.level)
+    root.addHandler(source)
+    logging.raiseExceptions = False  # a full disk must not print a traceback for each line
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread_error
+    for name in _UVICORN:
+        uvicorn_logger = logging.getLogger(name)
+        uvicorn_logger.handlers.clear()
+        uvicorn_logger.propagate = True
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    route_loguru()
+    listener.start()
+    _undo.append(undo)
+
+
+def shutdown() -> None:
+    """Write what is left and put the log back as it was before ``configure``; nothing happens without one."""
+    while _undo:
+        _undo.pop()()
+
+
+atexit.register(shutdown)
+
+
+def _file_handler(settings: LogSettings, log_dir: Path) -> logging.Handler:
+    path = log_dir / LOG_FILE
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(
+            path, maxBytes=settings.file_size_mb << 20, backupCount=settings.file_count, encoding="utf-8"
+        )
+    except OSError as error:
+        raise ConfigError(f"the log {path} cannot be written ({error.strerror}): set VNPY_LOG_DIR") from error
+    handler.setFormatter(_formatter(settings.format, colors=False))
+    return handler
+
+
+def _shared() -> "list[Processor]":
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(allow=["source"]),
+    ]
+
+
+def _formatter(kind: str, *, colors: bool) -> logging.Formatter:
+    if kind == "json":
+        last: list[Processor] = [
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    else:
+        plain = structlog.dev.plain_traceback
+        last = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=plain)]
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_shared(),
+        processors=[_add_timestamp, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+    )
+
+
+def _add_timestamp(logger: "WrappedLogger", method: str, event_dict: "EventDict") -> "EventDict":
+    """Put when the line was logged, not when it is rendered, in front."""
+    moment = datetime.fromtimestamp(event_dict["_record"].created, UTC)
+    return {"timestamp": moment.isoformat(timespec="milliseconds"), **event_dict}
+
+
+def _log_thread_error(args: Any) -> None:
+    if args.exc_type is not SystemExit:
+        name = args.thread.name if args.thread is not None else "?"
+        logger.critical("Thread %s has ended by an error", name, exc_info=args.exc_value)
 
 _forwarding = threading.local()
 _routed: list[int] = []
@@ -37,13 +203,13 @@ def _not_forwarded(record: "Record") -> bool:
 def _forward(message: "Message") -> None:
     record = message.record
     source = record["extra"].get("gateway_name")
-    logger = logging.getLogger(VNPY_LOGGER if source else record["name"] or "loguru")
+    target = logging.getLogger(VNPY_LOGGER if source else record["name"] or "loguru")
     level = record["level"].no
-    if not logger.isEnabledFor(level):
+    if not target.isEnabledFor(level):
         return
     error = record["exception"]
-    forwarded = logger.makeRecord(
-        logger.name,
+    forwarded = target.makeRecord(
+        target.name,
         level,
         record["file"].path,
         record["line"],
@@ -55,6 +221,6 @@ def _forward(message: "Message") -> None:
     )
     _forwarding.active = True
     try:
-        logger.handle(forwarded)
+        target.handle(forwarded)
     finally:
         _forwarding.active = False

@@ -94,6 +94,8 @@ class LogSettings(_Section):
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     format: Literal["console", "json"] = "console"
     file: bool = True
+    file_size_mb: Annotated[int, Field(ge=1, description="A new file is begun at this size")] = 20
+    file_count: Annotated[int, Field(ge=1, description="Older files that are kept")] = 10
 
 
 def default_data_dir() -> Path:

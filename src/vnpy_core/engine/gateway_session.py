@@ -1,0 +1,284 @@
+"""GatewaySession: one gateway under one name, and its way from disconnected to connected and back."""
+
+import copy
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, ClassVar
+
+from vnpy.trader.gateway import BaseGateway
+
+from vnpy_core.config.settings import GatewaySettings
+from vnpy_core.engine.event_engine import CoreEventEngine
+from vnpy_core.engine.gateway_loading import GatewayNotLoaded, explain, load_class
+from vnpy_core.engine.gateway_port import GatewayPort
+from vnpy_core.engine.main_engine import CoreMainEngine
+from vnpy_core.engine.redaction import plain_setting
+from vnpy_core.engine.vn_enums import from_vn
+from vnpy_core.engine.worker import Worker
+from vnpy_core.enums import GatewayState
+from vnpy_core.errors import Conflict
+from vnpy_core.models import GatewayStatus, now_timestamp
+
+logger = logging.getLogger(__name__)
+
+_ATTACH_TIMEOUT_S = 10.0
+_DRAIN_TIMEOUT_S = 2.0
+
+
+class GatewaySession:
+    """The states of one gateway. Its methods may be called from any thread; ``on_…`` are for the event thread.
+
+    A vn.py gateway says nowhere that it is connected: it is taken to be with the first contract or account that
+    arrives after ``connect``. After ``disconnect``, and after a failed attempt, the next ``connect`` is done by a new
+    instance of the class: most gateways cannot use a closed session again. A class that can, and has a state worth
+    keeping, says so by the attribute ``reconnects_in_place = True``.
+    """
+
+    _OFFLINE: ClassVar = frozenset({GatewayState.DISCONNECTED, GatewayState.FAILED, GatewayState.CONNECTING})
+
+    def __init__(
+        self,
+        name: str,
+        settings: GatewaySettings,
+        main_engine: CoreMainEngine,
+        event_engine: CoreEventEngine,
+        notify: Callable[[GatewayStatus], None],
+    ) -> None:
+        self.name = name
+        self._settings = settings
+        self._main = main_engine
+        self._events = event_engine
+        self._notify = notify
+        self._setting: dict[str, Any] = dict(settings.setting)
+        self._worker = Worker(f"gateway-{name}")
+        self._lock = threading.RLock()
+        self._state = GatewayState.DISCONNECTED
+        self._detail: str | None = None
+        self._since: str | None = None
+        self._class: type[BaseGateway] | None = None
+        self._gateway: BaseGateway | None = None
+        self._port: GatewayPort | None = None
+        self._used = False
+        self._attempt = 0
+        self._listening = False
+        self._last_line: str | None = None
+        self._settled: Future[GatewayStatus] | None = None
+        self._timer: threading.Timer | None = None
+        main_engine.redactor.add(settings.setting)
+
+    def status(self) -> GatewayStatus:
+        with self._lock:
+            return GatewayStatus(
+                gateway_name=self.name,
+                class_path=self._settings.class_path,
+                state=self._state,
+                detail=self._detail,
+                exchanges=[from_vn(exchange) for exchange in self._class.exchanges] if self._class else [],
+                since=self._since,
+            )
+
+    def default_setting(self) -> dict[str, Any]:
+        """Return what ``connect`` asks for, with vn.py's defaults; a list is the choices, the first the default."""
+        return copy.deepcopy(dict(self._gateway.get_default_setting())) if self._gateway is not None else {}
+
+    def load(self) -> None:
+        """Import the class and make the gateway; what goes wrong becomes the status."""
+        try:
+            self._load()
+        except GatewayNotLoaded as error:
+            logger.error("Gateway %s: %s", self.name, error)
+            with self._lock:
+                self._enter(GatewayState.FAILED, str(error))
+
+    def connect(self, setting: Mapping[str, Any] | None) -> "Future[GatewayStatus]":
+        """Begin an attempt; the future holds the status in which it ends, CONNECTED or not.
+
+        ``setting`` goes over the configured one, and is kept, in memory alone, for the next ``connect``.
+
+        Raises:
+            Conflict: it is connected, or an attempt is going on.
+        """
+        with self._lock:
+            if self._state not in (GatewayState.DISCONNECTED, GatewayState.FAILED):
+                raise Conflict(f"gateway {self.name} is {self._state}", code=f"gateway_{self._state.lower()}")
+            self._setting |= setting or {}
+            self._main.redactor.add(self._setting)
+            self._settle()
+            self._attempt += 1
+            self._settled = Future()
+            self._settled.set_running_or_notify_cancel()
+            self._listening, self._last_line = False, None
+            self._enter(GatewayState.CONNECTING, None)
+            attempt, wanted, settled = self._attempt, dict(self._setting), self._settled
+            self._timer = threading.Timer(self._settings.connect_timeout_s, self._time_out, args=(attempt,))
+            self._timer.daemon = True
+            self._timer.start()
+        self._worker.submit(lambda: self._connect(attempt, wanted))
+        return settled
+
+    def disconnect(self) -> "Future[GatewayStatus]":
+        """Close the gateway; the future holds the status after it. An attempt that goes on is given up."""
+        closed: Future[GatewayStatus] = Future()
+        closed.set_running_or_notify_cancel()
+        with self._lock:
+            self._attempt += 1
+            self._listening = False
+            if self._gateway is not None or self._state is GatewayState.CONNECTING:
+                self._enter(GatewayState.DISCONNECTED, "it is being closed")
+            self._settle()
+            attempt = self._attempt
+        self._worker.submit(lambda: self._close(attempt, closed))
+        return closed
+
+    def abandon(self) -> None:
+        """Give up an attempt that goes on, without closing the gateway."""
+        with self._lock:
+            self._attempt += 1
+            self._listening = False
+            if self._state is GatewayState.CONNECTING:
+                self._enter(GatewayState.DISCONNECTED, None)
+            self._settle()
+
+    def on_sign_of_life(self) -> None:
+        """Take note that a contract or an account of this gateway has arrived."""
+        if self._listening and self._state is not GatewayState.CONNECTED:
+            with self._lock:
+                if self._listening:
+                    self._enter(GatewayState.CONNECTED, None)
+                    self._settle()
+
+    def on_log_line(self, line: str) -> None:
+        """Take note of what the gateway has written to the log: while it is not connected, this may be why."""
+        with self._lock:
+            self._last_line = line
+            if self._state is GatewayState.CONNECTING:
+                self._enter(self._state, line)
+
+    def _load(self) -> None:
+        if "." in self.name:
+            raise GatewayNotLoaded("its name must not have a dot: vn.py takes its order numbers apart there")
+        self._class = load_class(self._settings.class_path)
+        self._make()
+
+    def _make(self) -> None:
+        kind = self._class
+        if kind is None:
+            return
+        port = GatewayPort(self._events)
+        try:
+            gateway = kind(port, self.name)
+        except BaseException as error:
+            port.release()
+            raise GatewayNotLoaded(self._clean(explain(error, kind.__module__))) from error
+        self._gateway, self._port, self._used = gateway, port, False
+        if self._events.is_alive():
+            self._events.call(self._main.attach_gateway, gateway).result(_ATTACH_TIMEOUT_S)
+        else:
+            self._main.attach_gateway(gateway)
+
+    def _connect(self, attempt: int, setting: Mapping[str, Any]) -> None:
+        if self._attempt != attempt:
+            return
+        try:
+            logger.info("Gateway %s: connecting", self.name)
+            gateway = self._ready_gateway()
+            wanted = _completed(plain_setting(setting), gateway.get_default_setting())
+            with self._lock:
+                if self._attempt != attempt:
+                    return
+                self._listening = self._used = True
+            gateway.connect(wanted)
+        except BaseException as error:  # noqa: BLE001 - the edge to the gateway's code
+            self._fail(attempt, error, setting)
+
+    def _ready_gateway(self) -> BaseGateway:
+        if self._class is None or self._gateway is None:
+            self._load()
+        elif self._used and not getattr(self._class, "reconnects_in_place", False):
+            self._end_gateway()
+            self._make()
+        if self._gateway is None:
+            raise GatewayNotLoaded("it could not be made")
+        return self._gateway
+
+    def _end_gateway(self) -> str | None:
+        """Close the gateway, cut it off from events, and return what it raised."""
+        if self._gateway is None:
+            return None
+        problem = None
+        try:
+            self._gateway.close()
+        except BaseException as error:  # noqa: BLE001 - the edge to the gateway's code
+            problem = self._clean(f"close raised {error!r}")
+            logger.error("Gateway %s: %s", self.name, problem)
+        if self._port is not None and not getattr(self._class, "reconnects_in_place", False):
+            self._port.release()
+        # What it has put must not be taken for a sign of the next connection.
+        self._events.drain(_DRAIN_TIMEOUT_S)
+        return problem
+
+    def _close(self, attempt: int, closed: "Future[GatewayStatus]") -> None:
+        problem = self._end_gateway()
+        with self._lock:
+            if self._attempt == attempt and self._state is GatewayState.DISCONNECTED:
+                self._enter(GatewayState.DISCONNECTED, problem)
+            status = self.status()
+        closed.set_result(status)
+
+    def _fail(self, attempt: int, error: BaseException, setting: Mapping[str, Any]) -> None:
+        if isinstance(error, GatewayNotLoaded):
+            reason = str(error)
+        elif isinstance(error, KeyError) and error.args and error.args[0] not in setting:
+            reason = f"the setting {error.args[0]!r} is missing"
+        else:
+            reason = f"connect raised {error!r}"
+            shown = "".join(traceback.format_exception(error))
+            logger.error("Gateway %s: connect raised\n%s", self.name, self._clean(shown))
+        with self._lock:
+            if self._attempt == attempt:
+                self._listening = False
+                self._enter(GatewayState.FAILED, self._clean(reason))
+                self._settle()
+
+    def _time_out(self, attempt: int) -> None:
+        with self._lock:
+            if self._attempt != attempt or self._state is not GatewayState.CONNECTING:
+                return
+            said = f"; it said last: {self._last_line}" if self._last_line else ""
+            self._enter(
+                GatewayState.FAILED,
+                f"no contract and no account has arrived in {self._settings.connect_timeout_s:g} s{said}",
+            )
+            self._settle()  # it may connect all the same: _listening stays as it is
+
+    def _settle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._settled is not None:
+            settled, self._settled = self._settled, None
+            settled.set_result(self.status())
+
+    def _enter(self, state: GatewayState, detail: str | None) -> None:
+        if state is not self._state or self._since is None:
+            self._since = now_timestamp()
+        self._state, self._detail = state, detail
+        self._main.set_online(self.name, None if state not in self._OFFLINE else f"is {state}")
+        self._notify(self.status())
+
+    def _clean(self, text: str) -> str:
+        return self._main.redactor.clean(text)
+
+
+def _completed(setting: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``setting`` with the defaults that say something; what is empty there, the user must give."""
+    known = {
+        name: value[0] if isinstance(value, list | tuple) else value
+        for name, value in defaults.items()
+        if not isinstance(value, str) or value
+        if not isinstance(value, list | tuple) or value
+    }
+    return known | setting

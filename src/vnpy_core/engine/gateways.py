@@ -1,0 +1,115 @@
+"""GatewayHost: the gateways of the configuration, loaded, connected and disconnected, each apart from the others."""
+
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from vnpy.event import Event
+from vnpy.trader.event import EVENT_ACCOUNT, EVENT_CONTRACT, EVENT_LOG
+from vnpy.trader.object import LogData
+
+from vnpy_core.config.settings import GatewaySettings
+from vnpy_core.engine.event_engine import CoreEventEngine
+from vnpy_core.engine.gateway_session import GatewaySession
+from vnpy_core.engine.main_engine import CoreMainEngine
+from vnpy_core.errors import Conflict, NotFound
+from vnpy_core.models import GatewayStatus
+
+logger = logging.getLogger(__name__)
+
+
+class GatewayHost:
+    """Every method may be called from any thread. ``on_status`` is called with each change, in any thread."""
+
+    def __init__(
+        self, main_engine: CoreMainEngine, event_engine: CoreEventEngine, settings: Mapping[str, GatewaySettings]
+    ) -> None:
+        self.on_status: Callable[[GatewayStatus], None] | None = None
+        self._events = event_engine
+        self._closed = False
+        self._sessions = {
+            name: GatewaySession(name, each, main_engine, event_engine, self._notify) for name, each in settings.items()
+        }
+        event_engine.register(EVENT_CONTRACT, self._on_sign_of_life)
+        event_engine.register(EVENT_ACCOUNT, self._on_sign_of_life)
+        event_engine.register(EVENT_LOG, self._on_log)
+
+    def load(self) -> None:
+        """Load every gateway; one that cannot be loaded has the status FAILED with the reason, and stops nothing."""
+        for session in self._sessions.values():
+            session.load()
+
+    def statuses(self) -> list[GatewayStatus]:
+        """Return the status of each, in the order of the configuration."""
+        return [session.status() for session in self._sessions.values()]
+
+    def status(self, name: str) -> GatewayStatus:
+        """Raises:
+        NotFound: no such gateway.
+        """
+        return self._session(name).status()
+
+    def connect(self, name: str, setting: Mapping[str, Any] | None = None) -> Future[GatewayStatus]:
+        """Begin to connect and return at once; the future holds the status in which the attempt ends.
+
+        It ends CONNECTED with the first contract or account; FAILED when the gateway raises or says nothing for
+        ``connect_timeout_s``; DISCONNECTED by ``disconnect``. ``setting`` goes over the configured one, and is kept in
+        memory for the next time. A gateway that could not be loaded is tried again.
+
+        Raises:
+            NotFound: no such gateway.
+            Conflict: it is connected or connecting (``gateway_connected``, ``gateway_connecting``), or the host closes.
+        """
+        session = self._session(name)
+        if self._closed:
+            raise Conflict("the service is stopping", code="closing")
+        return session.connect(setting)
+
+    def disconnect(self, name: str) -> Future[GatewayStatus]:
+        """Begin to close and return at once; the future holds the status when it is closed.
+
+        Raises:
+            NotFound: no such gateway.
+        """
+        return self._session(name).disconnect()
+
+    def default_setting(self, name: str) -> dict[str, Any]:
+        """Return the gateway's settings with vn.py's defaults, a copy; empty if its class could not be loaded.
+
+        Raises:
+            NotFound: no such gateway.
+        """
+        return self._session(name).default_setting()
+
+    def close(self) -> None:
+        """Connect nothing any more. The gateways themselves are closed by the main engine, after the strategies."""
+        self._closed = True
+        for session in self._sessions.values():
+            session.abandon()
+
+    def _session(self, name: str) -> GatewaySession:
+        session = self._sessions.get(name)
+        if session is None:
+            known = ", ".join(self._sessions) or "none"
+            raise NotFound(f"no gateway {name}; there are: {known}", code="unknown_gateway")
+        return session
+
+    def _notify(self, status: GatewayStatus) -> None:
+        if self.on_status is None:
+            return
+        try:
+            self.on_status(status)
+        except Exception:
+            logger.exception("on_status raised")
+
+    def _on_sign_of_life(self, event: Event) -> None:
+        session = self._sessions.get(event.data.gateway_name)
+        if session is not None:
+            session.on_sign_of_life()
+
+    def _on_log(self, event: Event) -> None:
+        if isinstance(event.data, LogData):
+            session = self._sessions.get(event.data.gateway_name)
+            if session is not None:
+                session.on_log_line(event.data.msg)

@@ -1,0 +1,215 @@
+"""How the engines end: named stages, each with a time limit, none of which another's failure can skip."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from vnpy.event import Event
+from vnpy.trader.engine import MainEngine, OmsEngine
+from vnpy.trader.event import EVENT_ORDER
+from vnpy.trader.object import OrderData
+
+from vnpy_core.engine.event_engine import CoreEventEngine
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+# Engines hold their running things under these names, and stop one by the method beside it.
+_STOPPABLES = (("strategies", "stop_strategy"), ("algos", "stop_algo"))
+_PARTS = ("strategy_engine", "algo_engine")
+_OWNER_MAPS = ("orderid_strategy_map", "orderid_algo_map", "order_algo_map")
+
+
+class ShutdownLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long each stage may take, in seconds; for engines and gateways, each single one."""
+
+    queue_s: float = 5.0
+    strategies_s: float = 10.0
+    orders_s: float = 5.0
+    events_s: float = 5.0
+    engine_s: float = 5.0
+    gateway_s: float = 5.0
+
+
+class StageResult(msgspec.Struct, frozen=True):
+    """What became of one stage; ``problem`` is None if all went well."""
+
+    stage: str
+    took_s: float
+    problem: str | None
+
+
+class Shutdown:
+    """One orderly end of a main engine. Runs on a thread that may block, never on the event thread."""
+
+    def __init__(self, main_engine: MainEngine, limits: ShutdownLimits) -> None:
+        self._main = main_engine
+        self._limits = limits
+        self._results: list[StageResult] = []
+        event_engine = main_engine.event_engine
+        if not isinstance(event_engine, CoreEventEngine):
+            raise TypeError("the event engine must be a CoreEventEngine")
+        self._events = event_engine
+        self._seen: set[str] = set()
+
+    def run(self) -> Sequence[StageResult]:
+        limits = self._limits
+        self._stage("executors", self._cancel_initialisations)
+        # What is queued first: an order that the OMS has not seen yet could not be cancelled.
+        self._stage("queue", partial(self._drain, limits.queue_s))
+        self._stage("strategies", self._stop_strategies)
+        self._stage("orders", self._await_orders)
+        self._stage("events", self._stop_events)
+        for name, engine in list(self._main.engines.items()):
+            self._stage(f"engine {name}", partial(bounded, engine.close, limits.engine_s))
+        for name, gateway in list(self._main.gateways.items()):
+            self._stage(f"gateway {name}", partial(bounded, gateway.close, limits.gateway_s))
+        return tuple(self._results)
+
+    def _stage(self, name: str, work: Callable[[], object]) -> None:
+        began = time.monotonic()
+        problem = None
+        try:
+            work()
+        except BaseException as error:  # the edge to engines, gateways and strategies of all kinds
+            problem = f"{type(error).__name__}: {error}"
+            logger.error("Closing %s: %s", name, problem, exc_info=error)
+        took_s = time.monotonic() - began
+        if problem is None:
+            logger.info("Closed %s in %.3f s", name, took_s)
+        self._results.append(StageResult(name, took_s, problem))
+
+    def _drain(self, timeout_s: float) -> None:
+        if not self._events.drain(timeout_s):
+            raise TimeoutError(f"{self._events.queue_depth} events wait after {timeout_s:g} s")
+
+    def _cancel_initialisations(self) -> None:
+        for part in self._parts():
+            executor = getattr(part, "init_executor", None)
+            if isinstance(executor, Executor):
+                executor.shutdown(wait=False, cancel_futures=True)
+
+    def _stop_strategies(self) -> None:
+        problems = self._ask(self._stop_each, self._limits.strategies_s)
+        if problems:
+            raise RuntimeError("; ".join(problems))
+
+    def _stop_each(self) -> list[str]:
+        """On the event thread."""
+        problems = []
+        for part in self._parts():
+            for held, stop in _STOPPABLES:
+                if not hasattr(part, stop):
+                    continue
+                for name in list(getattr(part, held, ())):
+                    try:
+                        getattr(part, stop)(name)
+                    except BaseException as error:  # one strategy must not keep the others running
+                        logger.error("Stopping %s", name, exc_info=error)
+                        problems.append(f"{name}: {error!r}")
+        self._seen = set(self._owned_orders())
+        return problems
+
+    def _await_orders(self) -> None:
+        """Wait until no order of a strategy or algo is active, having cancelled those that its stop could not see."""
+        if not self._events.is_alive():
+            return
+        waiting: set[str] = set()
+        none_left = threading.Event()
+
+        def on_order(event: Event) -> None:
+            order: OrderData = event.data
+            if not order.is_active():
+                waiting.discard(order.vt_orderid)
+                if not waiting:
+                    none_left.set()
+
+        def begin() -> None:
+            orders = self._owned_orders()
+            waiting.update(orders)
+            self._events.tap(EVENT_ORDER, on_order)
+            for order in [order for vt_orderid, order in orders.items() if vt_orderid not in self._seen]:
+                self._cancel(order)
+            if not waiting:
+                none_left.set()
+
+        self._drain(self._limits.orders_s)
+        try:
+            self._ask(begin, self._limits.orders_s)
+            if not none_left.wait(self._limits.orders_s):
+                raise TimeoutError(f"still active at the exchange: {', '.join(sorted(waiting))}")
+        finally:
+            self._events.untap(EVENT_ORDER, on_order)
+
+    def _cancel(self, order: OrderData) -> None:
+        try:
+            self._main.cancel_order(order.create_cancel_request(), order.gateway_name)
+        except BaseException as error:  # the edge to the gateway
+            logger.error("Cancelling %s", order.vt_orderid, exc_info=error)
+
+    def _ask(self, work: Callable[[], T], timeout_s: float) -> T:
+        future = self._events.call(work)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError as error:
+            future.cancel()
+            raise TimeoutError(f"the event thread has not answered in {timeout_s:g} s") from error
+
+    def _owned_orders(self) -> dict[str, OrderData]:
+        """Return the active orders that strategies and algos have sent. On the event thread."""
+        oms = self._main.engines.get("oms")
+        if not isinstance(oms, OmsEngine):
+            return {}
+        owned: set[str] = set()
+        for part in self._parts():
+            for name in _OWNER_MAPS:
+                owned.update(getattr(part, name, ()))
+        senders = tuple(f"{name}_" for name in self._main.engines)
+        return {
+            vt_orderid: order
+            for vt_orderid, order in oms.active_orders.items()
+            if vt_orderid in owned or order.reference.startswith(senders)
+        }
+
+    def _stop_events(self) -> None:
+        self._events.stop(self._limits.events_s)
+        if self._events.queue_depth:
+            raise RuntimeError(f"{self._events.queue_depth} events were not dispatched")
+
+    def _parts(self) -> Iterator[Any]:
+        engines: Iterable[Any] = list(self._main.engines.values())
+        for engine in engines:
+            yield engine
+            for name in _PARTS:
+                part = getattr(engine, name, None)
+                if part is not None:
+                    yield part
+
+
+def bounded(work: Callable[[], object], timeout_s: float) -> None:
+    """Run ``work`` on a daemon thread and raise what it raises.
+
+    Raises:
+        TimeoutError: it has not come back in time; it is left to itself.
+    """
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="bounded", daemon=True)
+    thread.start()
+    thread.join(timeout_s)
+    if errors:
+        raise errors[0]
+    if thread.is_alive():
+        raise TimeoutError(f"not done after {timeout_s:g} s")
