@@ -1,0 +1,74 @@
+"""EngineHost: owns the vn.py engines, their threads, and the only ways in (commands) and out (the bridge)."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import ParamSpec, TypeVar
+
+from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.engine import history_database
+from vnpy_core.engine.algo import CoreAlgoApp, CoreAlgoEngine
+from vnpy_core.engine.bridge import Bridge
+from vnpy_core.engine.chart import CoreChartApp
+from vnpy_core.engine.commands import TradingCommands
+from vnpy_core.engine.cta import CoreCtaApp, CoreCtaEngine
+from vnpy_core.engine.data import CoreDataApp
+from vnpy_core.engine.event_engine import CoreEventEngine, EngineStats
+from vnpy_core.engine.gateways import GatewayHost
+from vnpy_core.engine.main_engine import CoreMainEngine
+from vnpy_core.engine.risk import CoreRiskApp, CoreRiskEngine
+from vnpy_core.events import Event
+from vnpy_core.ports import HistoryStore
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+class EngineHost:
+    """The engines of one account, built and closed once. ``build`` and ``close`` block; keep them off the loop."""
+
+    event_engine: CoreEventEngine
+    main_engine: CoreMainEngine
+    commands: TradingCommands
+    gateways: GatewayHost
+    bridge: Bridge
+    cta: CoreCtaEngine
+    risk: CoreRiskEngine
+    algo: CoreAlgoEngine
+
+    def __init__(self, config: VnPyCoreConfig, history: HistoryStore) -> None:
+        self.config = config
+        self._history = history
+
+    def build(self) -> None:
+        """Create and start every engine. Risk is loaded before whatever sends orders, so that nothing goes past it."""
+        engine = self.config.engine
+        history_database.install(self._history)
+        self.event_engine = CoreEventEngine(engine.timer_interval_s, high_water=engine.queue_high_water)
+        self.bridge = Bridge(self.event_engine, tick_buffer=engine.tick_buffer)
+        self.main_engine = CoreMainEngine(self.event_engine)
+        self.gateways = GatewayHost(self.main_engine, self.event_engine, self.config.gateways)
+        self.gateways.load()
+        self.risk = self.main_engine.add_core_app(CoreRiskApp, CoreRiskEngine)
+        self.cta = self.main_engine.add_core_app(CoreCtaApp, CoreCtaEngine)
+        self.algo = self.main_engine.add_core_app(CoreAlgoApp, CoreAlgoEngine)
+        self.main_engine.add_app(CoreDataApp)
+        self.main_engine.add_app(CoreChartApp)
+        self.commands = TradingCommands(self.main_engine)
+
+    def attach(self, loop: asyncio.AbstractEventLoop, sink: Callable[[list[Event]], None]) -> None:
+        self.bridge.attach(loop, sink)
+
+    def close(self) -> None:
+        self.gateways.close()
+        self.main_engine.close()
+
+    def submit(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn`` on the event thread, ahead of every queued event."""
+        return self.event_engine.call(fn, *args, **kwargs)
+
+    def stats(self) -> EngineStats:
+        return self.event_engine.stats()
+
+    @property
+    def engine_names(self) -> Sequence[str]:
+        return tuple(self.main_engine.engines)

@@ -1,0 +1,227 @@
+"""What the command line starts: the server process, and the checks before it."""
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from rich.console import Console
+
+from vnpy_core.app import create_app
+from vnpy_core.config import logging as core_logging
+from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.data.database import DatabaseManager
+from vnpy_core.engine import runtime
+from vnpy_core.enums import GatewayState, StrategyState
+from vnpy_core.errors import AlreadyRunning, ConfigError, CoreError
+from vnpy_core.service import VnPyCoreService
+
+# How long the start waits for the gateways before it says how far they are.
+BANNER_WAIT_S = 8.0
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    what: str
+    ok: bool
+    detail: str
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handling, which would cut short the stop that comes after it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
+async def serve(config: VnPyCoreConfig, console: Console) -> None:
+    """Run the service until SIGINT or SIGTERM.
+
+    Raises:
+        CoreError: the configuration is refused, the folder or the port is taken, or a part cannot start.
+    """
+    refuse_open_address(config.service.host)
+    prepare_folder(config.data_dir)
+    core_logging.configure(config.log, config.log_path)
+    with contextlib.closing(bind(config.service.host, config.service.port)) as listener:
+        url = f"http://{_host_in_url(config.service.host)}:{listener.getsockname()[1]}"
+        lock = runtime.DataDirLock(config.data_dir, url=url)
+        lock.acquire()
+        try:
+            service = VnPyCoreService(config, on_stage=lambda name: console.print(f"  {name}", style="dim"))
+            console.print(f"VnPy Core is starting in {config.data_dir}", highlight=False)
+            await service.start()
+            try:
+                await _serve_until_told(service, listener, url, console)
+            finally:
+                console.print("Stopping: strategies, orders, engines, stores")
+                await service.stop()
+        finally:
+            lock.release()
+
+
+async def _serve_until_told(service: VnPyCoreService, listener: socket.socket, url: str, console: Console) -> None:
+    settings = service.config
+    server = _Server(
+        uvicorn.Config(
+            create_app(service),
+            http="httptools",
+            ws="websockets-sansio",
+            ws_ping_interval=settings.websocket.ping_interval_s,
+            ws_ping_timeout=settings.websocket.ping_interval_s,
+            ws_max_size=1 << 20,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            timeout_graceful_shutdown=3,
+            backlog=2048,
+        )
+    )
+    banner = asyncio.create_task(_print_banner(service, url, console), name="banner")
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        banner.cancel()
+        await asyncio.gather(banner, return_exceptions=True)
+
+
+async def _print_banner(service: VnPyCoreService, url: str, console: Console) -> None:
+    """Say where everything is, once the gateways are connected and the strategies run, or how far they got."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(service.settled(), BANNER_WAIT_S)
+    console.print()
+    for what, where in (
+        ("API", f"{url}/api/v1"),
+        ("documentation", f"{url}/docs"),
+        ("WebSocket", f"{url.replace('http', 'ws', 1)}/ws"),
+        ("data folder", str(service.config.data_dir)),
+        ("log", str(service.config.log_path)),
+    ):
+        console.print(f"  {what:14} {where}", highlight=False, soft_wrap=True)
+    for status in service.gateway_statuses():
+        style = "green" if status.state is GatewayState.CONNECTED else "yellow"
+        detail = f"  {status.detail}" if status.detail else ""
+        console.print(f"  gateway        {status.gateway_name} [{style}]{status.state}[/]{detail}", highlight=False)
+    for strategy in service.strategies.list():
+        style = "green" if strategy.state is StrategyState.TRADING else "yellow"
+        console.print(
+            f"  strategy       {strategy.strategy_name} ({strategy.class_name} on {strategy.vt_symbol}) "
+            f"[{style}]{strategy.state}[/]",
+            highlight=False,
+        )
+    console.print("  Ctrl-C stops it; everything is kept for the next start.\n", highlight=False)
+
+
+def refuse_open_address(host: str) -> None:
+    """Raises: ConfigError for an address other machines can reach: there is no authentication yet."""
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError as error:
+        raise ConfigError(f"service.host {host!r} is not an IP address. Use 127.0.0.1 or ::1.") from error
+    if not address.is_loopback:
+        raise ConfigError(
+            f"service.host {host} can be reached from other machines, and nothing here asks who they are. "
+            "Use 127.0.0.1, and a tunnel such as `ssh -L 8006:127.0.0.1:8006` to reach it."
+        )
+
+
+def prepare_folder(path: Path) -> None:
+    """Raises: ConfigError when the data folder cannot be made or written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / ".write-test"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"The data folder {path} cannot be written: {error.strerror}. Choose another with VNPY_DATA_DIR."
+        ) from error
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises:
+        AlreadyRunning: the port is taken.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise AlreadyRunning(
+            f"Port {port} of {host} cannot be used: {error.strerror}. Another service may listen there; "
+            "set VNPY_CORE_SERVICE__PORT (or --port) for this one."
+        ) from error
+    return listener
+
+
+async def check_installation(config: VnPyCoreConfig) -> list[CheckResult]:
+    """Try everything a start needs, without starting it."""
+    results = [CheckResult("configuration", True, f"data folder {config.data_dir}, time zone {config.timezone}")]
+
+    def attempt(what: str, detail: str, *steps: object) -> None:
+        for step in steps:
+            try:
+                if callable(step):
+                    step()
+            except (CoreError, ImportError, AttributeError, OSError, ValueError) as error:
+                results.append(CheckResult(what, False, str(error)))
+                return
+        results.append(CheckResult(what, True, detail))
+
+    attempt("address", config.service.host, lambda: refuse_open_address(config.service.host))
+    attempt("data folder", str(config.data_dir), lambda: prepare_folder(config.data_dir))
+    holder = runtime.read_lock_holder(config.data_dir)
+    if holder is not None:
+        results.append(CheckResult("running", True, f"process {holder.pid} serves this folder at {holder.url}"))
+    else:
+        attempt("port", str(config.service.port), lambda: bind(config.service.host, config.service.port).close())
+    attempt("vn.py", ", ".join(f"{k} {v}" for k, v in versions().items()), lambda: runtime.prepare(config))
+    for name, gateway in config.gateways.items():
+        attempt(f"gateway {name}", gateway.class_path, lambda path=gateway.class_path: _load_class(path))
+    database = DatabaseManager(config.database_url.get_secret_value())
+    try:
+        await database.open()
+        results.append(CheckResult("database", True, database.display_url))
+    except CoreError as error:
+        results.append(CheckResult("database", False, error.detail))
+    finally:
+        await database.close()
+    return results
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, vnpy and its apps."""
+    from vnpy_core.engine.packages import installed_versions
+
+    return installed_versions()
+
+
+def _load_class(path: str) -> type:
+    module, _, name = path.rpartition(".")
+    loaded: type = getattr(import_module(module), name)
+    return loaded
+
+
+def _host_in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,1 @@
+"""Monitoring: what an operator asks of the service."""

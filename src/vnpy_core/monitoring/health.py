@@ -1,0 +1,153 @@
+"""Health: is the service alive, is it ready, and everything an operator looks at first."""
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from vnpy_core import __version__
+from vnpy_core.engine.packages import installed_versions
+from vnpy_core.enums import GatewayState
+from vnpy_core.errors import CoreError
+from vnpy_core.models import (
+    BridgeStatus,
+    Dependency,
+    EventEngineStatus,
+    JournalStatus,
+    Liveness,
+    Readiness,
+    SinkStatus,
+    SystemStatus,
+)
+from vnpy_core.monitoring.loop_watch import LoopWatch
+
+if TYPE_CHECKING:
+    from vnpy_core.service import VnPyCoreService
+
+# The timer gives the event thread something to do each second; silence for longer means that a handler holds it.
+STALLED_S = 5.0
+
+
+class Health:
+    """Reads what the parts of a started service say of themselves; changes nothing. Loop only."""
+
+    def __init__(self, service: "VnPyCoreService", loop_watch: LoopWatch) -> None:
+        self._service = service
+        self._loop_watch = loop_watch
+        self._began = time.monotonic()
+        self._versions = {name: number for name, number in installed_versions().items() if name != "python"}
+
+    def liveness(self) -> Liveness:
+        stats = self._service.host.stats()
+        stalled = stats.stalled_s > STALLED_S
+        detail = None
+        if not stats.running:
+            detail = "The event thread has ended. Start the service again."
+        elif stalled:
+            detail = (
+                f"The event thread has made no progress for {stats.stalled_s:.0f} s: a handler or strategy holds it."
+            )
+        return Liveness(
+            alive=stats.running and not stalled,
+            event_thread=stats.running and not stalled,
+            loop_lag_ms=self._loop_watch.lag_ms,
+            detail=detail,
+        )
+
+    async def readiness(self) -> Readiness:
+        """``ready`` when orders can be taken: event thread, journal and history work. What can catch up is DEGRADED."""
+        service = self._service
+        dependencies = [self._event_engine(), self._journal(), await self._database(), self._recorder()]
+        history = service.history_recorder
+        dependencies.append(
+            Dependency(
+                name="history", needed=False, state="UP" if history.healthy else "DEGRADED", detail=history.detail
+            )
+        )
+        for status in service.host.gateways.statuses():
+            wanted = service.config.gateways[status.gateway_name].auto_connect
+            state = "UP" if status.state is GatewayState.CONNECTED else "DOWN" if wanted else "DEGRADED"
+            dependencies.append(
+                Dependency(
+                    name=f"gateway.{status.gateway_name}",
+                    state=state,
+                    needed=False,
+                    detail=None if state == "UP" else f"{status.state}: {status.detail or 'not connected'}",
+                )
+            )
+        return Readiness(
+            ready=service.is_running and all(d.state != "DOWN" for d in dependencies if d.needed),
+            dependencies=dependencies,
+        )
+
+    async def status(self) -> SystemStatus:
+        service = self._service
+        stats = service.host.stats()
+        bridge = service.host.bridge.stats()
+        recorder = service.recorder
+        return SystemStatus(
+            service="vnpy-core",
+            version=__version__,
+            started=service.started or "",
+            uptime_s=round(time.monotonic() - self._began, 3),
+            pid=os.getpid(),
+            python=installed_versions()["python"],
+            timezone=service.config.timezone,
+            ready=(await self.readiness()).ready,
+            versions=self._versions,
+            engines=list(service.host.engine_names),
+            gateways=service.host.gateways.statuses(),
+            event_engine=EventEngineStatus(
+                running=stats.running,
+                queue_depth=stats.queue_depth,
+                processed=stats.processed,
+                lag_p50_ms=stats.lag_p50_ms,
+                lag_p99_ms=stats.lag_p99_ms,
+                lag_max_ms=stats.lag_max_ms,
+                handler_ms=stats.handler_ms,
+                errors=stats.errors,
+                errors_by_handler=stats.errors_by_handler,
+                high_water_reached=stats.high_water_reached,
+            ),
+            bridge=BridgeStatus(
+                buffered=bridge.buffered, translated=bridge.translated, ticks_dropped=bridge.ticks_dropped
+            ),
+            journal=JournalStatus(
+                first_seq=service.journal.first_seq,
+                last_seq=service.journal.last_seq,
+                pending=service.pipeline.pending,
+                healthy=service.pipeline.healthy,
+                detail=service.pipeline.detail,
+            ),
+            sinks=[
+                SinkStatus(
+                    name="sql",
+                    position=recorder.position,
+                    lag=recorder.lag,
+                    healthy=recorder.healthy,
+                    detail=recorder.detail,
+                )
+            ],
+            sessions=service.hub.statuses(),
+            unknown_orders=len(service.orders.unknown),
+        )
+
+    def _event_engine(self) -> Dependency:
+        liveness = self.liveness()
+        return Dependency(name="event_engine", state="UP" if liveness.alive else "DOWN", detail=liveness.detail)
+
+    def _journal(self) -> Dependency:
+        pipeline = self._service.pipeline
+        return Dependency(name="journal", state="UP" if pipeline.healthy else "DOWN", detail=pipeline.detail)
+
+    async def _database(self) -> Dependency:
+        """Facts wait in the journal while it is down; only what changes strategies needs it at once."""
+        try:
+            await self._service.database.ping()
+        except CoreError as error:
+            return Dependency(name="database", state="DOWN", needed=False, detail=error.detail)
+        return Dependency(name="database", state="UP", needed=False)
+
+    def _recorder(self) -> Dependency:
+        recorder = self._service.recorder
+        state = "UP" if recorder.healthy else "DEGRADED"
+        return Dependency(name="sink.sql", state=state, needed=False, detail=recorder.detail)

@@ -1,0 +1,248 @@
+"""VnPyCoreService: the composition root; builds, starts and stops everything, in the order the design names."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from vnpy_core.bus.hub import WebSocketHub
+from vnpy_core.bus.pipeline import Pipeline
+from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.data.adapter import VnPyDataAdapter
+from vnpy_core.data.database import DatabaseManager
+from vnpy_core.data.history.duckdb import DuckDbHistory
+from vnpy_core.data.journal import Journal
+from vnpy_core.data.read_model import ReadModel
+from vnpy_core.data.recorder import Recorder
+from vnpy_core.data.repositories import StrategyRepository
+from vnpy_core.data.tick_recorder import HistoryRecorder
+from vnpy_core.engine import runtime
+from vnpy_core.errors import CoreError
+from vnpy_core.models import GatewayStatus, Liveness, Readiness, SystemStatus, now_timestamp, to_timestamp
+from vnpy_core.monitoring.health import Health
+from vnpy_core.monitoring.loop_watch import LoopWatch
+from vnpy_core.strategies.manager import RedFireStrategyManager
+from vnpy_core.trading.event_thread import EventThread
+from vnpy_core.trading.gateways import GatewayService
+from vnpy_core.trading.orders import OrderService
+
+if TYPE_CHECKING:
+    from vnpy_core.engine.host import EngineHost
+
+logger = logging.getLogger(__name__)
+
+STAGE_TIMEOUT_S = 10.0
+PRUNE_INTERVAL_S = 3600.0
+SIM_GATEWAY = "vnpy_core.engine.sim.SimGateway"
+DEMO_CLASS = "DoubleMaStrategy"
+DEMO_SYMBOL = "rb2605.SHFE"
+
+
+class VnPyCoreService:
+    """The whole service in one process. ``start`` and ``stop`` once each, on the loop.
+
+    The data folder must be held (``runtime.DataDirLock``) by whoever starts a service on it.
+    """
+
+    host: "EngineHost"
+    journal: Journal
+    read_model: ReadModel
+    pipeline: Pipeline
+    database: DatabaseManager
+    recorder: Recorder
+    history: DuckDbHistory
+    history_recorder: HistoryRecorder
+    data: VnPyDataAdapter
+    hub: WebSocketHub
+    orders: OrderService
+    gateways: GatewayService
+    strategies: RedFireStrategyManager
+
+    def __init__(self, config: VnPyCoreConfig, *, on_stage: Callable[[str], None] | None = None) -> None:
+        self.config = config
+        self.started: str | None = None
+        self._on_stage = on_stage or (lambda name: None)
+        self._stack = AsyncExitStack()
+        self._stopping = False
+        self._loop_watch = LoopWatch()
+        self._health = Health(self, self._loop_watch)
+
+    async def start(self) -> None:
+        """Bring up every part; if one cannot start, those before it are stopped again and its error is raised."""
+        async with AsyncExitStack() as stack:
+            await self._build(stack)
+            self._stack = stack.pop_all()
+        self.started = now_timestamp()
+        self._on_stage("ready")
+
+    async def stop(self) -> None:
+        """Stop in the reverse order, each stage within its time; nothing that was shown is lost."""
+        if self._stopping:
+            return
+        self._stopping = True
+        await self._stack.aclose()
+        logger.info("Stopped")
+
+    async def _build(self, stack: AsyncExitStack) -> None:
+        config = self.config
+        self._on_stage("journal")
+        self.journal = Journal(config.data_dir / "journal.db", config.journal.synchronous)
+        await self.journal.open()
+        self._at_stop(stack, "journal", self.journal.close)
+
+        self._on_stage("database")
+        self.database = DatabaseManager(config.database_url.get_secret_value())
+        await self.database.open()
+        self._at_stop(stack, "database", self.database.close)
+        self.recorder = Recorder(self.journal, self.database)
+        await self.recorder.start()
+        self._at_stop(stack, "recorder", self.recorder.stop)
+
+        self._on_stage("history")
+        self.history = await asyncio.to_thread(DuckDbHistory, config.history_path, config.history.memory_limit_mb)
+        self._at_stop(stack, "history", lambda: asyncio.to_thread(self.history.close))
+        self.history_recorder = HistoryRecorder(self.history, config.history)
+        await self.history_recorder.start()
+        self._at_stop(stack, "history recorder", self.history_recorder.stop)
+        self.data = VnPyDataAdapter(self.history)
+        self._at_stop(stack, "data adapter", self.data.close)
+
+        self._on_stage("read model")
+        self.read_model = ReadModel()
+        intents = await self.read_model.restore(self.journal)
+        self.hub = WebSocketHub(self.read_model, config.websocket, self.journal)
+        self._at_stop(stack, "sessions", self.hub.close)
+        self.pipeline = Pipeline(self.journal, self.read_model)
+        self._at_stop(stack, "pipeline", self.pipeline.close)
+        for subscriber in (self.hub.publish, self.history_recorder.on_events, lambda events: self.recorder.notify()):
+            self.pipeline.subscribe(subscriber)
+
+        self._on_stage("engines")
+        host = await asyncio.to_thread(self._build_host)
+        self.host = host
+        self._at_stop(stack, "engines", lambda: asyncio.to_thread(host.close), config.service.shutdown_timeout_s)
+        host.attach(asyncio.get_running_loop(), self.pipeline.accept)
+        event_thread = EventThread(host.submit, config.service.command_timeout_s)
+        self.orders = OrderService(
+            host.commands,
+            host.submit,
+            self.pipeline,
+            self.read_model,
+            timeout_s=config.service.command_timeout_s,
+            client_order_ids=host.bridge.client_order_ids,
+        )
+        self._at_stop(stack, "orders", self.orders.close)
+        await self.orders.resolve_at_start(intents)
+
+        self._on_stage("gateways")
+        self.gateways = GatewayService(host.gateways, host.commands, event_thread, self.pipeline, self.read_model)
+        self._at_stop(stack, "subscriptions", self.gateways.close)
+        self._watch_gateways(asyncio.get_running_loop())
+        for name, setting in config.gateways.items():
+            if setting.auto_connect:
+                await self.gateways.connect(name)
+
+        self._on_stage("strategies")
+        self.strategies = RedFireStrategyManager(
+            host.cta, host.submit, StrategyRepository(self.database), self.pipeline
+        )
+        await self.strategies.restore()
+        if config.demo and not self.strategies.list():
+            await self._add_demo()
+        self._own_task(stack, self._housekeeping(), "housekeeping")
+        self._own_task(stack, self._loop_watch.run(), "loop watch")
+
+    def _build_host(self) -> "EngineHost":
+        """vn.py may be imported only once its folder and time zone are set: hence the import in here."""
+        runtime.prepare(self.config)
+        from vnpy_core.engine.host import EngineHost
+
+        host = EngineHost(self.config, self.history)
+        host.build()
+        return host
+
+    def _watch_gateways(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell every change of a gateway's state, from whatever thread it comes, on the loop."""
+
+        def on_status_threadsafe(status: GatewayStatus) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+                loop.call_soon_threadsafe(self.pipeline.emit, status)
+
+        for status in self.host.gateways.statuses():
+            self.pipeline.emit(status)
+        self.host.gateways.on_status = on_status_threadsafe
+
+    async def settled(self) -> None:
+        """Wait until the gateways are connected or have failed, and so have the strategies that are to run."""
+        await self.gateways.settled()
+        await self.strategies.settled()
+
+    async def status(self) -> SystemStatus:
+        return await self._health.status()
+
+    def liveness(self) -> Liveness:
+        return self._health.liveness()
+
+    async def readiness(self) -> Readiness:
+        return await self._health.readiness()
+
+    @property
+    def is_running(self) -> bool:
+        return self.started is not None and not self._stopping
+
+    async def _add_demo(self) -> None:
+        """Give a new user something that runs: an official strategy on a symbol of the simulated exchange."""
+        gateway = self.config.gateways.get("SIM")
+        if gateway is None or gateway.class_path != SIM_GATEWAY:
+            return
+        await self.strategies.add(DEMO_CLASS, "demo", DEMO_SYMBOL, {}, auto_start=True)
+        await self.strategies.init("demo")
+        await self.strategies.start("demo")
+
+    async def _housekeeping(self) -> None:
+        """Remove from the journal what is older than clients may resume from."""
+        while True:
+            before = datetime.now(UTC) - timedelta(days=self.config.journal.retention_days)
+            try:
+                removed = await self.journal.prune(to_timestamp(before), self.journal.last_seq)
+                if removed:
+                    logger.info("Removed %d facts from the journal", removed)
+            except CoreError as error:
+                logger.warning("The journal was not pruned: %s", error.detail)
+            await asyncio.sleep(PRUNE_INTERVAL_S)
+
+    def _at_stop(
+        self,
+        stack: AsyncExitStack,
+        name: str,
+        step: Callable[[], Awaitable[object]],
+        timeout_s: float = STAGE_TIMEOUT_S,
+    ) -> None:
+        """Run ``step`` at the stop, for at most ``timeout_s``; one that fails or hangs holds up no other."""
+
+        async def run() -> None:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await step()
+            except TimeoutError:
+                logger.error("Stop: %s did not end within %g s and is left", name, timeout_s)
+            except Exception:
+                logger.exception("Stop: %s failed", name)
+            else:
+                logger.info("Stop: %s (%.0f ms)", name, (time.monotonic() - began) * 1000)
+
+        stack.push_async_callback(run)
+
+    def _own_task(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+
+        async def cancel() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        stack.push_async_callback(cancel)
