@@ -20,7 +20,7 @@ def read_vt_setting(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILENAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes()
     except FileNotFoundError:
         return {}
     except OSError as error:

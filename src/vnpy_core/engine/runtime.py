@@ -73,23 +73,6 @@ def _make_folders(data_dir: Path) -> None:
         ) from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return the object in the JSON file ``path``, empty if there is no such file.
-
-    Raises:
-        ConfigError: it is not JSON, or not an object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"{path} cannot be read as JSON ({error}): correct it, or move it away") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} must hold a JSON object: correct it, or move it away")
-    return content
-
-
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Replace the JSON file ``path`` as a whole or not at all. It may hold passwords: only its owner can read it."""
     text = json.dumps(content, indent=4, ensure_ascii=False)
@@ -110,7 +93,9 @@ def _set_timezone(name: str) -> None:
     # A slim image without the system's zone files: the tzdata package has them, and the C library can be told so.
     with contextlib.suppress(ModuleNotFoundError):
         os.environ["TZDIR"] = str(importlib.resources.files("tzdata") / "zoneinfo")
-        time.tzset()
+        for zone in ("UTC", name):  # it looks again only if the name changes
+            os.environ["TZ"] = zone
+            time.tzset()
     if not _local_time_is(name):
         raise ConfigError(f"this machine does not know the time zone {name}: install the system package tzdata")
 
@@ -179,11 +164,17 @@ def _save_json(filename: str, data: dict[str, Any]) -> None:
     _write_json(_vnpy_path(filename), data)
 
 
-def _load_json(filename: str) -> dict[str, Any]:
+def _load_json(filename: str) -> Any:
+    """Raises:
+    ConfigError: the file is not JSON; vn.py's own message would not say which file.
+    """
     path = _vnpy_path(filename)
     if not path.exists():
         _save_json(filename, {})
-    return _read_json(path)
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"{path} cannot be read as JSON ({error}): correct it, or move it away") from error
 
 
 def _vnpy_path(filename: str) -> Path:

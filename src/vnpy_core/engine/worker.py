@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 
 class Worker:
-    """Runs tasks on a daemon thread that lives while there are some; one that never returns holds up this worker only."""
+    """Runs tasks on a daemon thread that lives while there are some; one that never returns holds up this worker."""
 
     def __init__(self, name: str) -> None:
         self._name = name
