@@ -1,0 +1,298 @@
+"""DatabaseManager: the SQL database, its connections, its transactions, and what its errors mean to us."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
+from typing import Any, ClassVar
+
+import msgspec
+from sqlalchemy import URL, Connection, column, event, inspect, make_url, select, table, text, update
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    NoSuchModuleError,
+    StatementError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from vnpy_core.data.tables import SCHEMA_REVISION, sink_cursors
+from vnpy_core.errors import ConfigError, CoreError, Unavailable
+
+_DIALECTS = {"mariadb": "mysql", "postgres": "postgresql"}
+_DRIVERS = {"sqlite": "aiosqlite", "mysql": "asyncmy", "postgresql": "asyncpg"}
+
+_SQLITE_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
+# Without strict mode MySQL cuts what is too long, and says so only in a warning.
+_MYSQL_STRICT = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
+
+_UPGRADE_TIMEOUT_S = 600.0
+
+
+class DataRejected(CoreError):
+    """The database refused a row for its content (too long, not representable). Repeating it will not help."""
+
+    status: ClassVar[int] = 422
+    code: ClassVar[str] = "data_rejected"
+    title: ClassVar[str] = "Data rejected"
+
+
+class DatabaseManager:
+    """One SQL database: SQLite, MySQL, MariaDB or PostgreSQL, by SQLAlchemy URL (the driver may be left out).
+
+    Every error that leaves it is a ``CoreError``, and holds no password: ``Unavailable`` for what time or the operator
+    can mend, ``DataRejected`` for what neither can.
+
+    Args:
+        timeout_s: for a connection, and for a transaction from begin to commit.
+        connect_args: passed on to the driver, such as ``ssl``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        max_overflow: int = 5,
+        timeout_s: float = 10.0,
+        connect_args: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._url = _parse_url(url)
+        self._pool_size = pool_size
+        self._max_overflow = max_overflow
+        self._timeout_s = timeout_s
+        self._connect_args = dict(connect_args or {})
+        self._opening = asyncio.Lock()
+        self._engine: AsyncEngine | None = None
+        self._reader: AsyncEngine | None = None
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite``, ``mysql`` (MariaDB too) or ``postgresql``."""
+        return self._url.get_backend_name()
+
+    @property
+    def display_url(self) -> str:
+        """The URL without password and options, which may hold one too."""
+        return self._url.set(query={}).render_as_string(hide_password=True)
+
+    @property
+    def is_open(self) -> bool:
+        return self._engine is not None
+
+    async def open(self) -> None:
+        """Connect, bring the schema up to date, and see that it can be written to. Nothing is done when open.
+
+        Raises:
+            ConfigError: the schema is newer than the code, the tables are another program's, or a driver is missing.
+            Unavailable: unreachable, wrong credentials, read-only, out of space; may be tried again.
+        """
+        async with self._opening:
+            if self._engine is not None:
+                return
+            engine = self._create_engine()
+            try:
+                with self._errors(engine, " Correct database.url, or see to the database."):
+                    await self._prepare(engine)
+            except BaseException:
+                await engine.dispose()
+                raise
+            self._engine = engine
+            self._reader = engine.execution_options(read_only=True)
+
+    async def close(self) -> None:
+        engine, self._engine, self._reader = self._engine, None, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncConnection]:
+        """Give a connection in one transaction: committed at the end, rolled back if anything is raised.
+
+        ``read_only`` promises not to write, and then never waits for a writer.
+
+        Raises:
+            Unavailable: see the class; nothing was written, unless the connection broke during the commit itself.
+            DataRejected: nothing was written.
+        """
+        engine = self._reader if read_only else self._engine
+        if engine is None:
+            raise Unavailable(f"The database {self.display_url} is not open.")
+        with self._errors(engine):
+            async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
+                yield connection
+
+    async def ping(self) -> None:
+        """Ask for an answer.
+
+        Raises:
+            Unavailable: there was none; the detail says why.
+        """
+        async with self.session(read_only=True) as session:
+            await session.execute(text("SELECT 1"))
+
+    def _create_engine(self) -> AsyncEngine:
+        options: dict[str, Any] = {"pool_size": self._pool_size, "max_overflow": self._max_overflow}
+        arguments: dict[str, Any]
+        if self.dialect == "sqlite":
+            # None: sqlite3 begins no transaction by itself, see _begin.
+            arguments = {"timeout": self._timeout_s / 2, "isolation_level": None}
+            if self._url.database in (None, "", ":memory:"):
+                options = {}
+        else:
+            options |= {"pool_timeout": self._timeout_s, "pool_pre_ping": True, "pool_recycle": 1800}
+            if self.dialect == "mysql":
+                arguments = {"connect_timeout": self._timeout_s, "charset": "utf8mb4"}
+            else:
+                arguments = {"timeout": self._timeout_s, "server_settings": {"application_name": "vnpy-core"}}
+        try:
+            engine = create_async_engine(
+                self._url,
+                connect_args=arguments | self._connect_args,
+                hide_parameters=True,
+                json_serializer=lambda value: msgspec.json.encode(value).decode(),
+                json_deserializer=msgspec.json.decode,
+                **options,
+            )
+        except (ModuleNotFoundError, InvalidRequestError, NoSuchModuleError) as error:
+            raise ConfigError(
+                f"database.url names the driver {self._url.drivername}, which is not installed, or not an asyncio "
+                f"driver. Begin it with {self.dialect}:// and pip install 'vnpy-core[{self.dialect}]'."
+            ) from error
+        if self.dialect == "sqlite":
+            event.listen(engine.sync_engine, "connect", _set_pragmas)
+            event.listen(engine.sync_engine, "begin", _begin)
+        elif self.dialect == "mysql":
+            event.listen(engine.sync_engine, "connect", _set_strict)
+        return engine
+
+    async def _prepare(self, engine: AsyncEngine) -> None:
+        if self.dialect == "sqlite":
+            arguments, options = engine.dialect.create_connect_args(self._url)
+            options |= {"timeout": self._timeout_s / 2, "isolation_level": None}
+            await asyncio.to_thread(_try_sqlite, arguments, options)
+        async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
+            revision = await _revision(connection)
+            if revision == SCHEMA_REVISION:
+                await _require_writable(connection)
+                return
+        async with asyncio.timeout(_UPGRADE_TIMEOUT_S), engine.begin() as connection:
+            # 80 ms of the start, and rarely needed.
+            from vnpy_core.data import schema
+
+            await connection.run_sync(schema.upgrade, self.display_url)
+            await _require_writable(connection)
+
+    @contextmanager
+    def _errors(self, engine: AsyncEngine, advice: str = "") -> Iterator[None]:
+        """Turn the errors of SQLAlchemy, the driver and the network into ours."""
+        try:
+            yield
+        except StatementError as error:
+            if _is_about_content(error):
+                raise DataRejected(_reason(error)) from error
+            if not isinstance(error, DBAPIError):
+                raise
+            raise self._unavailable(_reason(error), advice) from error
+        except (TimeoutError, PoolTimeout) as error:
+            raise self._unavailable(f"no answer within {self._timeout_s:g} s", advice) from error
+        # The driver's own, unwrapped: what it raises while a new connection is being set up.
+        except (OSError, EOFError, engine.dialect.loaded_dbapi.Error) as error:
+            raise self._unavailable(_reason(error), advice) from error
+
+    def _unavailable(self, reason: str, advice: str) -> Unavailable:
+        return Unavailable(f"The database {self.display_url} is not available: {reason}.{advice}")
+
+
+def _parse_url(text: str) -> URL:
+    try:
+        url = make_url(text)
+        backend = _DIALECTS.get(url.get_backend_name(), url.get_backend_name())
+        _, plus, driver = url.drivername.partition("+")
+    except (ArgumentError, ValueError):
+        # Neither the text nor the cause is shown: a password may stand anywhere in it.
+        raise ConfigError(
+            "database.url is not a URL such as postgresql://user:password@host:5432/vnpy_core "
+            "(special characters of the password percent-encoded)."
+        ) from None
+    if backend not in _DRIVERS:
+        raise ConfigError(f"database.url begins with {backend}, which is not one of {', '.join(_DRIVERS)}.")
+    return url.set(drivername=f"{backend}+{driver if plus else _DRIVERS[backend]}")
+
+
+async def _revision(connection: AsyncConnection) -> str | None:
+    if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+        return None
+    found: str | None = await connection.scalar(select(table("alembic_version", column("version_num")).c.version_num))
+    return found
+
+
+async def _require_writable(connection: AsyncConnection) -> None:
+    """Update no row: refused all the same by a read-only database, a standby, and for want of privileges."""
+    await connection.execute(update(sink_cursors).where(sink_cursors.c.sink == "").values(seq=0))
+
+
+def _try_sqlite(arguments: Any, options: Any) -> None:
+    """Open the file as a writer, to learn of anything wrong with it, and make its journal a write-ahead log.
+
+    When aiosqlite finds something wrong, it leaves a thread behind that outlives the loop and complains about it.
+    """
+    deadline = time.monotonic() + options["timeout"]
+    with closing(sqlite3.connect(*arguments, **options)) as connection:
+        while True:
+            try:
+                connection.execute(_SQLITE_PRAGMAS[0])
+                break
+            except sqlite3.OperationalError as error:
+                # SQLite does not wait for the lock here, as it does elsewhere.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        connection.execute("BEGIN IMMEDIATE")
+
+
+def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
+    cursor = dbapi_connection.cursor()
+    for pragma in _SQLITE_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    """Begin as a writer: a transaction that reads first and writes later fails at once if another wrote in between."""
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _set_strict(dbapi_connection: Any, _record: object) -> None:
+    cursor = dbapi_connection.cursor()
+    cursor.execute(_MYSQL_STRICT)
+    cursor.close()
+
+
+def _is_about_content(error: StatementError) -> bool:
+    if not isinstance(error, DBAPIError):
+        # A value that could not even be handed to the driver.
+        return isinstance(error.orig, ValueError | TypeError | OverflowError)
+    # PostgreSQL's driver tells classes 22 (data exception) and 23 (constraint) by SQLSTATE only, and finds a value of
+    # the wrong type by itself.
+    state = getattr(error.orig, "sqlstate", None)
+    return (
+        isinstance(error, DataError | IntegrityError)
+        or (isinstance(state, str) and state[:2] in ("22", "23"))
+        or isinstance(getattr(error.orig, "__cause__", None), ValueError)
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Return the database's own words: no statement, no parameters."""
+    cause: BaseException = error
+    if isinstance(error, StatementError) and error.orig is not None:
+        cause = error.orig.__cause__ or error.orig
+    words = [argument for argument in cause.args if isinstance(argument, str)]
+    return (words[-1] if words else str(cause)).rstrip(".") or type(cause).__name__

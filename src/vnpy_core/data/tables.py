@@ -1,0 +1,243 @@
+"""The SQL tables, as SQLAlchemy Core describes them: one schema for SQLite, MySQL, MariaDB and PostgreSQL.
+
+A facts table holds the latest state of each key, as the models have it: a column per field, and two more. ``seq`` is
+the journal's number of the fact the row shows, and ``ts`` when that fact was stated. The tables change together with
+``migrations/``: a contract test compares the two.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator
+
+from vnpy_core.models import Account, Model, Order, OrderIntent, Position, Strategy, Trade, to_timestamp
+
+# Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
+SCHEMA_REVISION = "0001"
+
+metadata = MetaData(
+    # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    }
+)
+
+
+class WireTime(TypeDecorator[str]):
+    """A wire timestamp in Python; in the database a time with microseconds, UTC."""
+
+    impl = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=6), "mysql")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+        # The others have no time zone in their types, and would store the offset as text or drop it with a warning.
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return to_timestamp(value.replace(tzinfo=UTC) if value.tzinfo is None else value)
+
+
+LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+Bytes = LargeBinary().with_variant(mysql.LONGBLOB(), "mysql")
+
+Name = String(128)
+Gateway = String(64)
+VtSymbol = String(160)
+# A gateway's name, a dot and an id of the exchange's. Two of them make the key of a trade: 1,608 of the 3,072 bytes
+# that an index of MySQL may have.
+VtId = String(201)
+Id = String(136)
+EnumName = String(16)
+
+# Ids differ in case alone at some exchanges ("a1", "A1"), which MySQL's default collation takes for the same.
+_OPTIONS: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+
+
+def _table(name: str, *items: Column[Any] | Index) -> Table:
+    return Table(name, metadata, *items, **_OPTIONS)
+
+
+def _facts(name: str, *items: Column[Any] | Index) -> Table:
+    return _table(
+        name, *items, Column("seq", BigInteger, nullable=False), Column("ts", WireTime, nullable=False)
+    )
+
+
+def _instrument() -> list[Column[Any]]:
+    return [
+        Column("gateway_name", Gateway, nullable=False),
+        Column("symbol", Name, nullable=False),
+        Column("exchange", EnumName, nullable=False),
+    ]
+
+
+orders = _facts(
+    "orders",
+    Column("vt_orderid", VtId, primary_key=True),
+    Column("orderid", Id, nullable=False),
+    *_instrument(),
+    Column("vt_symbol", VtSymbol, nullable=False),
+    Column("type", EnumName, nullable=False),
+    Column("direction", EnumName),
+    Column("offset", EnumName, nullable=False),
+    Column("price", Double),
+    Column("volume", Double, nullable=False),
+    Column("traded", Double, nullable=False),
+    Column("status", EnumName, nullable=False),
+    Column("datetime", WireTime),
+    Column("reference", LongText, nullable=False),
+    Column("client_order_id", Name),
+    Column("rejected_reason", LongText),
+    Index(None, "datetime"),
+    Index(None, "vt_symbol", "datetime"),
+    Index(None, "client_order_id"),
+)
+
+trades = _facts(
+    "trades",
+    # Both ids: an exchange gives both sides of a self-trade one trade id, and reuses it another day.
+    Column("vt_tradeid", VtId, primary_key=True),
+    Column("vt_orderid", VtId, primary_key=True),
+    Column("tradeid", Id, nullable=False),
+    Column("orderid", Id, nullable=False),
+    *_instrument(),
+    Column("vt_symbol", VtSymbol, nullable=False),
+    Column("direction", EnumName),
+    Column("offset", EnumName, nullable=False),
+    Column("price", Double),
+    Column("volume", Double, nullable=False),
+    Column("datetime", WireTime),
+    Index(None, "datetime"),
+    Index(None, "vt_symbol", "datetime"),
+    Index(None, "vt_orderid"),
+)
+
+positions = _facts(
+    "positions",
+    Column("vt_positionid", String(250), primary_key=True),
+    *_instrument(),
+    Column("vt_symbol", VtSymbol, nullable=False),
+    Column("direction", EnumName, nullable=False),
+    Column("volume", Double, nullable=False),
+    Column("frozen", Double, nullable=False),
+    Column("price", Double),
+    Column("pnl", Double),
+    Column("yd_volume", Double, nullable=False),
+)
+
+accounts = _facts(
+    "accounts",
+    Column("vt_accountid", VtId, primary_key=True),
+    Column("accountid", Id, nullable=False),
+    Column("gateway_name", Gateway, nullable=False),
+    Column("balance", Double),
+    Column("frozen", Double),
+    Column("available", Double),
+)
+
+order_intents = _facts(
+    "order_intents",
+    Column("intent_id", String(64), primary_key=True),
+    Column("client_order_id", Name),
+    *_instrument(),
+    Column("direction", EnumName, nullable=False),
+    Column("offset", EnumName, nullable=False),
+    Column("type", EnumName, nullable=False),
+    Column("price", Double, nullable=False),
+    Column("volume", Double, nullable=False),
+    Column("reference", LongText, nullable=False),
+    Column("created", WireTime, nullable=False),
+    Column("outcome", EnumName),
+    Column("vt_orderid", VtId),
+    Column("reason", LongText),
+    Index(None, "created"),
+    Index(None, "client_order_id"),
+)
+
+# What the engine says of a strategy; what the user wants of it is in ``strategies``.
+strategy_states = _facts(
+    "strategy_states",
+    Column("strategy_name", Name, primary_key=True),
+    Column("class_name", Name, nullable=False),
+    Column("engine", Gateway, nullable=False),
+    Column("vt_symbol", VtSymbol, nullable=False),
+    Column("author", LongText, nullable=False),
+    Column("state", EnumName, nullable=False),
+    Column("inited", Boolean, nullable=False),
+    Column("trading", Boolean, nullable=False),
+    Column("auto_start", Boolean, nullable=False),
+    Column("pos", Double),
+    Column("parameters", JSON, nullable=False),
+    Column("variables", JSON, nullable=False),
+    Column("error", LongText),
+    Column("desired_state", EnumName, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+strategies = _table(
+    "strategies",
+    Column("strategy_name", Name, primary_key=True),
+    Column("class_name", Name, nullable=False),
+    Column("engine", Gateway, nullable=False),
+    Column("vt_symbol", VtSymbol, nullable=False),
+    Column("setting", JSON, nullable=False),
+    Column("auto_start", Boolean, nullable=False),
+    Column("desired_state", EnumName, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("updated_by", Name, nullable=False),
+    Column("updated", WireTime, nullable=False),
+)
+
+# How far a sink that keeps its rows here has come: written in the transaction of the rows, so that a database that was
+# restored, replaced or has lost its last moments is filled again from where it really is.
+sink_cursors = _table(
+    "sink_cursors",
+    Column("sink", String(32), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+# Facts that the database refuses for their content, as the journal had them: nothing in them is interpreted.
+dead_letters = _table(
+    "dead_letters",
+    Column("sink", String(32), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("topic", Name, nullable=False),
+    Column("ts", String(40), nullable=False),
+    Column("payload", Bytes, nullable=False),
+    Column("reason", LongText, nullable=False),
+    Column("buried", WireTime, nullable=False),
+)
+
+FACT_TABLES: dict[type[Model], Table] = {
+    Order: orders,
+    Trade: trades,
+    Position: positions,
+    Account: accounts,
+    OrderIntent: order_intents,
+    Strategy: strategy_states,
+}
