@@ -6,11 +6,10 @@ Nothing here raises and nothing is shared with the argument. Used on the event t
 import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import is_dataclass
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -19,23 +18,26 @@ from vnpy_core.models import to_timestamp
 _MAX_DEPTH = 8
 _MAX_REPR = 500
 
-_zone: tzinfo = ZoneInfo("Asia/Shanghai")
-
-
-def set_timezone(name: str) -> None:
-    """Set the zone of naive datetimes: one a process, as TZ and vn.py's ``database.timezone`` are."""
-    global _zone
-    _zone = ZoneInfo(name)
-
 
 def timestamp(moment: object) -> str | None:
-    """Return a wire timestamp, or ``None`` for what is no moment (None, NaT, a text, out of range)."""
+    """Return a wire timestamp, or ``None`` for what is no moment (None, NaT, a text, out of range).
+
+    A naive one is local time, which ``runtime.prepare`` has made that of the configured zone.
+    """
     if not isinstance(moment, datetime):
         return None
     try:
-        return to_timestamp(moment if moment.tzinfo is not None else moment.replace(tzinfo=_zone))
+        return to_timestamp(moment if type(moment) is datetime else _plain(moment))
     except (OverflowError, ValueError, TypeError):
         return None
+
+
+def _plain(moment: datetime) -> datetime:
+    """Return the same moment without what a subclass adds; one of pandas is NaT, and raises."""
+    return datetime.combine(
+        date(moment.year, moment.month, moment.day),
+        time(moment.hour, moment.minute, moment.second, moment.microsecond, moment.tzinfo, fold=moment.fold),
+    )
 
 
 def number(value: Any) -> float | None:

@@ -3,7 +3,8 @@
 Call these on the event thread: a gateway may change its object after it has pushed it, so everything is copied at
 once. msgspec's converter does the whole work for plain values; only an object it refuses, or one that holds a NaN, is
 repaired field by field (``plain``). A number that is not finite becomes ``None``, or 0 (vn.py's own default) where
-the model has no null. ``vt_symbol`` stays vn.py's own text, which a strategy is added with.
+the model has no null. Naive datetimes are local time, which is that of the configured zone. ``vt_symbol`` stays
+vn.py's own text, which a strategy is added with.
 """
 
 import logging
@@ -19,7 +20,7 @@ from vnpy.trader import constant
 from vnpy.trader.object import AccountData, BarData, ContractData, LogData, OrderData, PositionData, TickData, TradeData
 
 from vnpy_core import models
-from vnpy_core.engine.plain import jsonable, number, quantity, set_timezone, text, timestamp
+from vnpy_core.engine.plain import jsonable, number, quantity, text, timestamp
 from vnpy_core.engine.vn_enums import from_vn, to_vn
 from vnpy_core.enums import Interval, StrategyState, parse_enum
 
@@ -39,7 +40,6 @@ __all__ = [
     "printable",
     "risk_rejection",
     "risk_rule",
-    "set_timezone",
     "stop_order",
     "strategy",
     "tick",
