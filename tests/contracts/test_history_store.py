@@ -479,7 +479,7 @@ def test_a_damaged_file_says_what_to_do(path: Path) -> None:
     for place in range(len(content) // 4, len(content) - 300_000, 50_000):
         content[place] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="cannot be read.*backup"):
+    with pytest.raises(ConfigError, match=r"cannot be read.*backup"):
         load(DuckDbHistory(path), large)
 
 
@@ -488,7 +488,7 @@ def test_the_database_of_another_program_is_left_alone(path: Path) -> None:
     other = duckdb.connect(str(path))
     other.execute("create table prices (a integer)")
     other.close()
-    with pytest.raises(ConfigError, match="something else.*prices"):
+    with pytest.raises(ConfigError, match=r"something else.*prices"):
         DuckDbHistory(path)
 
 
