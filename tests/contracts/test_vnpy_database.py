@@ -31,7 +31,7 @@ Row = TypeVar("Row", BarData, TickData)
 SHFE = Exchange.SHFE
 MINUTE = Interval.MINUTE
 START = datetime(2024, 1, 2, 9, 0, tzinfo=DB_TZ)
-WIDE = (datetime(1990, 1, 1), datetime(2110, 1, 1))  # noqa: DTZ001 (vn.py's callers leave the zone out)
+WIDE = (datetime(1970, 1, 1), datetime(2110, 1, 1))  # noqa: DTZ001 (vn.py's callers leave the zone out)
 
 
 @pytest.fixture(params=["duckdb", "memory"])
