@@ -102,7 +102,7 @@ def upgrade() -> None:
         required("volume", sa.Double()),
         required("reference", TEXT),
         required("created", TIME),
-        optional("outcome", ENUM),
+        optional("outcome", sa.String(32)),
         optional("vt_orderid", VT_ID),
         optional("reason", TEXT),
         *journaled(),

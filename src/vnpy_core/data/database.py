@@ -174,7 +174,7 @@ class DatabaseManager:
     async def _prepare(self, engine: AsyncEngine) -> None:
         if self.dialect == "sqlite":
             arguments, options = engine.dialect.create_connect_args(self._url)
-            options |= {"timeout": self._timeout_s / 2, "isolation_level": None}
+            options = {**options, "timeout": self._timeout_s / 2, "isolation_level": None}
             await asyncio.to_thread(_try_sqlite, arguments, options)
         async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
             revision = await _revision(connection)

@@ -1,12 +1,12 @@
 """The SQL: how facts and strategies get into the tables and out of them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import Insert, Table, delete, func, insert, select, update
+from sqlalchemy import Insert, RowMapping, Table, delete, func, insert, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -206,5 +206,5 @@ class StrategyRepository:
             raise NotFound(f"There is no strategy {strategy_name!r}.")
 
 
-def _strategy(row: Mapping[Any, Any]) -> StrategyRecord:
-    return msgspec.convert(dict(row), StrategyRecord)
+def _strategy(row: RowMapping) -> StrategyRecord:
+    return msgspec.convert({field: row[field] for field in StrategyRecord.__struct_fields__}, StrategyRecord)

@@ -172,7 +172,7 @@ order_intents = _facts(
     Column("volume", Double, nullable=False),
     Column("reference", LongText, nullable=False),
     Column("created", WireTime, nullable=False),
-    Column("outcome", EnumName),
+    Column("outcome", String(32)),
     Column("vt_orderid", VtId),
     Column("reason", LongText),
     Index(None, "created"),
