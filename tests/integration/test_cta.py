@@ -676,6 +676,7 @@ def test_fill_that_comes_between_restart_and_init_counts_once(room: Room, cta: C
 
     assert state(cta, name).pos == 2
     assert state(cta, name).variables["ticks"] == 1
+    room.gateway.report(order, Status.CANCELLED)
 
 
 def test_orders_without_a_reference_are_adopted_from_the_journal(room: Room, cta: CoreCtaEngine) -> None:
