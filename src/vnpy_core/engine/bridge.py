@@ -193,11 +193,15 @@ class Bridge:
         if sink is None or loop is None:
             return
         batch = self._take()
-        if self._kept or self._droppable:
-            self._wake_pending = True
-            loop.call_soon(self._drain)
-        if batch:
+        if not batch:
+            return
+        # With more to come no wake-up is needed: the next slice has its turn after what this one has set off.
+        more = self._wake_pending = bool(self._kept or self._droppable)
+        try:
             sink(batch)
+        finally:
+            if more:
+                loop.call_soon(self._drain)
 
     def _take(self) -> list[Event]:
         batch: list[Event] = []
