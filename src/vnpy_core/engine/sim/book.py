@@ -20,13 +20,13 @@ class SimOrder:
     data: OrderData
     instrument: Instrument
     exposure: Exposure
-    seq: int
     lots: int
     buy: bool
     closes: Closes | None
     traded: int = 0
     triggered: bool = False  # a stop order whose price was reached: works at any price
     held: int = 0  # the unfilled lots that hold money or position
+    arrival: int = 0  # its turn among the orders of its price; a stop order's comes when it is triggered
 
     @property
     def left(self) -> int:
@@ -45,10 +45,10 @@ class SimOrder:
     def rank(self) -> tuple[float, int]:
         """Its place in its queue: better price first, then earlier arrival."""
         if self.is_waiting_stop:
-            return (self.data.price if self.buy else -self.data.price, self.seq)
+            return (self.data.price if self.buy else -self.data.price, self.arrival)
         if self.limit is None:
-            return (float("-inf"), self.seq)
-        return (-self.limit if self.buy else self.limit, self.seq)
+            return (float("-inf"), self.arrival)
+        return (-self.limit if self.buy else self.limit, self.arrival)
 
 
 class _Queue:
@@ -65,11 +65,11 @@ class _Queue:
 
     def add(self, order: SimOrder) -> None:
         insort(self._ranks, order.rank)
-        self._orders[order.seq] = order
+        self._orders[order.arrival] = order
 
     def remove(self, order: SimOrder) -> None:
         del self._ranks[bisect_left(self._ranks, order.rank)]
-        del self._orders[order.seq]
+        del self._orders[order.arrival]
 
     def first(self) -> SimOrder:
         return self._orders[self._ranks[0][1]]
@@ -78,11 +78,12 @@ class _Queue:
 class Book:
     """The displayed market of one contract and the queues of own orders that wait for it."""
 
-    __slots__ = ("_levels", "_resting", "_stops", "instrument", "tick")
+    __slots__ = ("_arrivals", "_levels", "_resting", "_stops", "instrument", "tick")
 
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.tick: TickData | None = None
+        self._arrivals = 0
         self._levels: dict[bool, list[list[float]]] = {}
         self._resting = {True: _Queue(), False: _Queue()}
         self._stops = {True: _Queue(), False: _Queue()}
@@ -98,6 +99,8 @@ class Book:
             self._levels = {}
 
     def add(self, order: SimOrder) -> None:
+        self._arrivals += 1
+        order.arrival = self._arrivals
         self._queue(order).add(order)
 
     def remove(self, order: SimOrder) -> None:

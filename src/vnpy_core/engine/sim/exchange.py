@@ -112,7 +112,7 @@ class Exchange:
         if refusal is not None:
             self._reject(data, refusal)
             return data.vt_orderid
-        order = self._admit(data, self.instruments[request.vt_symbol], self.order_count)
+        order = self._admit(data, self.instruments[request.vt_symbol])
         book = self.books[request.vt_symbol]
         refusal = refuse_now(order, book, self.ledger, self.session.is_open(now), now)
         if refusal is not None:
@@ -143,14 +143,17 @@ class Exchange:
             return Refusal("unknown_contract", f"there is no contract {request.vt_symbol}")
         return refuse_form(request, instrument)
 
-    def _admit(self, data: OrderData, instrument: Instrument, seq: int) -> SimOrder:
+    def _admit(self, data: OrderData, instrument: Instrument) -> SimOrder:
         buy = data.direction is Direction.LONG
         if data.type is not OrderType.MARKET:
             data.price = instrument.price_at(instrument.index_of(data.price))
         lots = instrument.whole_lots(data.volume)
         data.volume = instrument.volume_of(lots)
+        exposure, tick = self.ledger.exposure(instrument), self.books[instrument.vt_symbol].tick
+        if exposure.last_price is None and tick is not None and tick.last_price > 0:
+            self.ledger.mark(exposure, tick.last_price)
         return SimOrder(
-            data=data, instrument=instrument, exposure=self.ledger.exposure(instrument), seq=seq, lots=lots, buy=buy,
+            data=data, instrument=instrument, exposure=exposure, lots=lots, buy=buy,
             closes=closes_of(instrument, data.offset, buy),
         )  # fmt: skip
 
@@ -363,7 +366,7 @@ class Exchange:
         self.orders[data.orderid] = data
         if not data.is_active():
             return
-        order = self._admit(data, self.instruments[data.vt_symbol], sequence_of(data.orderid))
+        order = self._admit(data, self.instruments[data.vt_symbol])
         order.traded = order.instrument.whole_lots(data.traded)
         order.triggered = triggered
         self.working[data.orderid] = order

@@ -50,6 +50,7 @@ class SimGateway(BaseGateway):
     """
 
     default_name = "SIM"
+    reconnects_in_place = True  # the instance is the venue: a new one would be another exchange
     default_setting: dict[str, str | int | float | bool] = dict(DEFAULT_SETTING)  # noqa: RUF012 - as in BaseGateway
     exchanges: list[Exchange] = [*dict.fromkeys(to_vn(spec.exchange) for spec in CATALOGUE)]  # noqa: RUF012
 
