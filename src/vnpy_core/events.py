@@ -1,5 +1,6 @@
 """The event envelope, the topics, how a subscription matches one, and the one encoding of both."""
 
+import sys
 from urllib.parse import quote
 
 import msgspec
@@ -10,30 +11,30 @@ _encoder = msgspec.json.Encoder()
 _FACT_TYPES = frozenset(FACTS)
 
 
-class Event:
+class Event(msgspec.Struct, eq=False, gc=False):
     """One thing that happened, encoded once: ``payload`` is the JSON of ``data``, ``frame`` of the whole event.
 
     ``seq`` is the journal's number for a fact and ``None`` for market data and logs. ``frame`` is meant to be read
-    only after a fact has its ``seq``.
+    only after a fact has its ``seq``. ``topic`` and ``ts`` follow from ``data`` and the clock unless they are given.
     """
 
-    __slots__ = ("_frame", "data", "payload", "seq", "topic", "ts")
+    # A Struct that the collector passes over: with 200,000 orders and trades in memory a full collection took 78 ms.
+    data: Model
+    ts: str = ""
+    topic: str = ""
+    payload: bytes = b""
+    seq: int | None = None
+    _frame: bytes | None = None
 
-    def __init__(self, data: Model, *, ts: str | None = None, topic: str | None = None) -> None:
-        self.data = data
-        self.topic = topic if topic is not None else topic_of(data)
-        self.ts = ts if ts is not None else now_timestamp()
-        self.payload: bytes = _encoder.encode(data)
-        self.seq: int | None = None
-        self._frame: bytes | None = None
+    def __post_init__(self) -> None:
+        self.payload = self.payload or _encoder.encode(self.data)
+        self.topic = self.topic or topic_of(self.data)
+        self.ts = self.ts or now_timestamp()
 
     @classmethod
     def restored(cls, data: Model, *, seq: int, topic: str, ts: str, payload: bytes) -> "Event":
         """Return the event that the journal holds; ``payload`` is not encoded again."""
-        event = cls.__new__(cls)
-        event.data, event.topic, event.ts, event.payload, event.seq = data, topic, ts, payload, seq
-        event._frame = None
-        return event
+        return cls(data, ts=ts, topic=sys.intern(topic), payload=payload, seq=seq)
 
     @property
     def is_fact(self) -> bool:

@@ -92,7 +92,7 @@ class Bridge:
         for event_type, translation in kept.items():
             event_engine.tap(event_type, self._keeper(translation))
         for event_type, translation in droppable.items():
-            topic = "algo.log" if event_type == EVENT_ALGO_LOG else None
+            topic = "algo.log" if event_type == EVENT_ALGO_LOG else ""
             event_engine.tap(event_type, self._dropper(translation, topic))
 
     def attach(self, loop: asyncio.AbstractEventLoop, sink: Sink) -> None:
@@ -123,14 +123,14 @@ class Bridge:
 
     def _keeper(self, translation: Callable[[Any], Model]) -> Callable[[VnEvent], None]:
         def on_event(event: VnEvent) -> None:
-            if (made := self._made(translation, event, None)) is not None:
+            if (made := self._made(translation, event, "")) is not None:
                 self._kept.append(made)
                 if not self._wake_pending:
                     self._wake()
 
         return on_event
 
-    def _dropper(self, translation: Callable[[Any], Model], topic: str | None) -> Callable[[VnEvent], None]:
+    def _dropper(self, translation: Callable[[Any], Model], topic: str) -> Callable[[VnEvent], None]:
         buffer, limit = self._droppable, self._tick_buffer
 
         def on_event(event: VnEvent) -> None:
@@ -143,7 +143,7 @@ class Bridge:
 
         return on_event
 
-    def _made(self, translation: Callable[[Any], Model], event: VnEvent, topic: str | None) -> Event | None:
+    def _made(self, translation: Callable[[Any], Model], event: VnEvent, topic: str) -> Event | None:
         data = event.data
         try:
             model = data if isinstance(data, Model) else translation(data)
