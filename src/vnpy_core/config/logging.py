@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from logging.handlers import QueueHandler, RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LOG_FILE = "vnpy-core.log"
 VNPY_LOGGER = "vnpy"
 _QUEUE_LENGTH = 20_000
+_STOP_TIMEOUT_S = 5.0
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
 _LOGURU_DEFAULT_SINK = 0
 
@@ -36,8 +37,9 @@ class _Queue(QueueHandler):
     """Hands records to the writing thread. When that is 20,000 behind, the newest are dropped, and counted."""
 
     def __init__(self) -> None:
-        super().__init__(queue.Queue(_QUEUE_LENGTH))
-        self.dropped = 0
+        self.records: queue.Queue[logging.LogRecord | None] = queue.Queue(_QUEUE_LENGTH)
+        super().__init__(self.records)
+        self._dropped = 0
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         # The arguments may change before they are written; the traceback does not, and is rendered over there.
@@ -48,25 +50,43 @@ class _Queue(QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
-            super().enqueue(record)
+            self.records.put_nowait(record)
         except queue.Full:
-            self.dropped += 1
+            self._dropped += 1
 
     def take_dropped(self) -> int:
-        dropped, self.dropped = self.dropped, 0
+        dropped, self._dropped = self._dropped, 0
         return dropped
 
 
-class _Listener(QueueListener):
-    def __init__(self, source: _Queue, *handlers: logging.Handler) -> None:
-        super().__init__(source.queue, *handlers)
-        self._source = source
+class _Writer:
+    """The thread that renders and writes."""
 
-    def handle(self, record: logging.LogRecord) -> None:
-        super().handle(record)
-        if dropped := self._source.take_dropped():
-            text = f"{dropped} log lines were dropped: they came faster than they could be written"
-            super().handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, (), None))
+    def __init__(self, source: _Queue, handlers: list[logging.Handler]) -> None:
+        self._source = source
+        self._handlers = handlers
+        self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left, for at most ten seconds; a disk that hangs for longer is left to itself."""
+        with contextlib.suppress(queue.Full):
+            self._source.records.put(None, timeout=_STOP_TIMEOUT_S)
+        self._thread.join(_STOP_TIMEOUT_S)
+
+    def _write(self) -> None:
+        while (record := self._source.records.get()) is not None:
+            self._handle(record)
+            if dropped := self._source.take_dropped():
+                text = f"{dropped} log lines were dropped: they came faster than they could be written"
+                self._handle(logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text, (), None))
+
+    def _handle(self, record: logging.LogRecord) -> None:
+        for handler in self._handlers:
+            try:
+                handler.handle(record)
+            except Exception:  # noqa: BLE001 - a line that cannot be rendered must not end the log
+                handler.handleError(record)
 
 
 # What undoes ``configure``, while it is in force.
@@ -88,18 +108,19 @@ def configure(settings: LogSettings, log_dir: Path) -> None:
     if settings.file:
         handlers.append(_file_handler(settings, log_dir))
     source = _Queue()
-    listener = _Listener(source, *handlers)
     root = logging.getLogger()
     before = (root.level, logging.raiseExceptions, threading.excepthook)
 
     def undo() -> None:
         root.removeHandler(source)
-        listener.stop()
+        writer.stop()
         root.setLevel(before[0])
         logging.raiseExceptions, threading.excepthook = before[1:]
         logging.captureWarnings(False)
         for handler in handlers:
             handler.close()
+        structlog.reset_defaults()
+        atexit.unregister(shutdown)
 
     root.setLevel(settings.level)
     root.addHandler(source)
@@ -117,17 +138,15 @@ def configure(settings: LogSettings, log_dir: Path) -> None:
         cache_logger_on_first_use=True,
     )
     route_loguru()
-    listener.start()
+    writer = _Writer(source, handlers)
     _undo.append(undo)
+    atexit.register(shutdown)
 
 
 def shutdown() -> None:
     """Write what is left and put the log back as it was before ``configure``; nothing happens without one."""
     while _undo:
         _undo.pop()()
-
-
-atexit.register(shutdown)
 
 
 def _file_handler(settings: LogSettings, log_dir: Path) -> logging.Handler:

@@ -68,6 +68,7 @@ class GatewaySession:
         self._settled: Future[GatewayStatus] | None = None
         self._timer: threading.Timer | None = None
         main_engine.redactor.add(settings.setting)
+        main_engine.set_online(name, f"is {self._state}")
 
     def status(self) -> GatewayStatus:
         with self._lock:
@@ -195,18 +196,21 @@ class GatewaySession:
             self._fail(attempt, error, setting)
 
     def _ready_gateway(self) -> BaseGateway:
-        if self._class is None or self._gateway is None:
-            self._load()
-        elif self._used and not getattr(self._class, "reconnects_in_place", False):
+        if self._used and not self._in_place:
             self._end_gateway()
-            self._make()
+        if self._gateway is None:
+            self._load()
         if self._gateway is None:
             raise GatewayNotLoaded("it could not be made")
         return self._gateway
 
+    @property
+    def _in_place(self) -> bool:
+        return bool(getattr(self._class, "reconnects_in_place", False))
+
     def _end_gateway(self) -> str | None:
-        """Close the gateway, cut it off from events, and return what it raised."""
-        if self._gateway is None:
+        """Close the gateway if it was used, cut it off from events, and return what it raised."""
+        if self._gateway is None or not self._used:
             return None
         problem = None
         try:
@@ -214,14 +218,22 @@ class GatewaySession:
         except BaseException as error:  # noqa: BLE001 - the edge to the gateway's code
             problem = self._clean(f"close raised {error!r}")
             logger.error("Gateway %s: %s", self.name, problem)
-        if self._port is not None and not getattr(self._class, "reconnects_in_place", False):
+        self._used = False
+        if self._port is not None and not self._in_place:
             self._port.release()
+            self._gateway = None
         # What it has put must not be taken for a sign of the next connection.
         self._events.drain(_DRAIN_TIMEOUT_S)
         return problem
 
     def _close(self, attempt: int, closed: "Future[GatewayStatus]") -> None:
         problem = self._end_gateway()
+        if self._gateway is None and self._class is not None:
+            try:
+                self._make()  # at once: the main engine would close the old one a second time, when it ends
+            except Exception as error:  # noqa: BLE001 - the edge to the gateway's code
+                problem = problem or self._clean(f"it cannot be made again: {error}")
+                logger.error("Gateway %s: %s", self.name, problem)
         with self._lock:
             if self._attempt == attempt and self._state is GatewayState.DISCONNECTED:
                 self._enter(GatewayState.DISCONNECTED, problem)

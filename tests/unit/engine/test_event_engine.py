@@ -481,7 +481,8 @@ def test_drain_says_whether_it_did(engine: CoreEventEngine) -> None:
     assert engine.drain(WAIT_S)
 
 
-def test_high_water_alert_overtakes_the_queue_and_is_resolved() -> None:
+def test_e5_high_water_alert_overtakes_the_queue_and_is_resolved() -> None:
+    """E5: the queue has no bound, and nobody is told that it grows."""
     engine = CoreEventEngine(3600, high_water=100)
     calls: list[Any] = []
     engine.register("eA", lambda event: calls.append(event.data))
