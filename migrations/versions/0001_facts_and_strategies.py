@@ -137,11 +137,18 @@ def upgrade() -> None:
         required("updated_by", NAME),
         required("updated", TIME),
     )
-    create("sink_cursors", ["sink"], required("sink", sa.String(32)), required("seq", sa.BigInteger()))
+    create(
+        "sink_cursors",
+        ["sink"],
+        required("sink", sa.String(32)),
+        required("journal", sa.BigInteger()),
+        required("seq", sa.BigInteger()),
+    )
     create(
         "dead_letters",
-        ["sink", "seq"],
+        ["sink", "journal", "seq"],
         required("sink", sa.String(32)),
+        sa.Column("journal", sa.BigInteger(), nullable=False, autoincrement=False),
         sa.Column("seq", sa.BigInteger(), nullable=False, autoincrement=False),
         required("topic", NAME),
         required("ts", sa.String(40)),

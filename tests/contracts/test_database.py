@@ -54,7 +54,7 @@ async def reopen(database: DatabaseManager) -> None:
 
 
 def cursor(sink: str, seq: int) -> dict[str, object]:
-    return {"sink": sink, "seq": seq}
+    return {"sink": sink, "journal": 1, "seq": seq}
 
 
 async def cursors(database: DatabaseManager) -> dict[str, int]:

@@ -52,7 +52,7 @@ async def rows(database: DatabaseManager, table: Table) -> list[dict[str, Any]]:
 
 
 async def test_a_fact_is_stored_field_by_field(database: DatabaseManager) -> None:
-    await FactRepository(database).upsert([record(5, facts.order(1, client_order_id="mine"))])
+    await FactRepository(database, "sql").upsert([record(5, facts.order(1, client_order_id="mine"))])
     [row] = await rows(database, orders)
     assert row == msgspec.to_builtins(facts.order(1, client_order_id="mine")) | {"seq": 5, "ts": TS}
 
@@ -81,14 +81,14 @@ async def test_any_fact_comes_back_as_it_was(database: DatabaseManager, model: t
 
     collect()
     latest = {example.key: example for example in examples}
-    await FactRepository(database).upsert([record(seq, example) for seq, example in enumerate(examples, 1)])
+    await FactRepository(database, "sql").upsert([record(seq, example) for seq, example in enumerate(examples, 1)])
     table = FACT_TABLES[model]
     stored = [{name: row[name] for name in model.__struct_fields__} for row in await rows(database, table)]
     assert {(fact := msgspec.convert(row, model)).key: fact for row in stored} == latest
 
 
 async def test_the_last_fact_of_a_key_wins_whatever_is_written_again(database: DatabaseManager) -> None:
-    repository = FactRepository(database)
+    repository = FactRepository(database, "sql")
     history = [
         record(1, facts.order(1, OrderStatus.SUBMITTING)),
         record(2, facts.order(1, OrderStatus.NOTTRADED)),
@@ -113,7 +113,7 @@ async def test_batches_in_any_order_and_any_number_of_times_end_alike(database: 
     batches = [history[start : start + 7] for start in range(0, len(history), 7)]
     again = batches + chance.choices(batches, k=20)
     chance.shuffle(again)
-    repository = FactRepository(database)
+    repository = FactRepository(database, "sql")
     for batch in again:
         await repository.upsert(batch)
     last: dict[tuple[str, str], int] = {}
@@ -130,28 +130,31 @@ async def test_batches_in_any_order_and_any_number_of_times_end_alike(database: 
 
 async def test_a_trade_is_known_by_both_its_ids(database: DatabaseManager) -> None:
     both_sides = [facts.trade(1, vt_orderid="SIM.1"), facts.trade(1, vt_orderid="SIM.2")]
-    await FactRepository(database).upsert([record(seq, side) for seq, side in enumerate([*both_sides, *both_sides], 1)])
+    records = [record(seq, side) for seq, side in enumerate([*both_sides, *both_sides], 1)]
+    await FactRepository(database, "sql").upsert(records)
     assert [row["vt_orderid"] for row in await rows(database, trades)] == ["SIM.1", "SIM.2"]
 
 
 async def test_facts_without_a_table_are_passed_over_and_counted_as_done(database: DatabaseManager) -> None:
-    repository = FactRepository(database)
+    repository = FactRepository(database, "sql")
     assert await repository.upsert([record(1, facts.gateway()), record(2, facts.order())]) == 1
     assert await repository.upsert([record(3, facts.gateway())]) == 0
-    assert await repository.position() == 3
+    assert await position(database) == 3
 
 
 async def test_the_cursor_never_goes_back_by_itself(database: DatabaseManager) -> None:
-    repository = FactRepository(database)
-    assert await repository.position() == 0
+    repository = FactRepository(database, "sql")
+    assert await repository.follow(journal=1, last_seq=20) == 0
     await repository.upsert([record(9, facts.order())])
     await repository.upsert([record(4, facts.order())])
-    assert await repository.position() == 9
+    assert await FactRepository(database, "sql").follow(journal=1, last_seq=20) == 9
 
 
 async def test_each_sink_has_a_cursor_of_its_own(database: DatabaseManager) -> None:
-    await FactRepository(database, "one").upsert([record(9, facts.order())])
-    assert await FactRepository(database, "two").position() == 0
+    for sink in ("one", "two"):
+        repository = FactRepository(database, sink)
+        assert await repository.follow(journal=1, last_seq=20) == 0
+        await repository.upsert([record(9, facts.order())])
 
 
 @pytest.mark.parametrize(
@@ -168,11 +171,11 @@ async def test_each_sink_has_a_cursor_of_its_own(database: DatabaseManager) -> N
 async def test_a_batch_with_a_rejected_fact_leaves_nothing_behind(
     database: DatabaseManager, poison: JournalRecord
 ) -> None:
-    repository = FactRepository(database)
+    repository = FactRepository(database, "sql")
     with pytest.raises(DataRejected):
         await repository.upsert([record(1, facts.order(1)), poison, record(3, facts.order(3))])
     assert await rows(database, orders) == []
-    assert await repository.position() == 0
+    assert await position(database) == 0
 
     await repository.bury(poison, "reason\0" + "!" * 5000)
     await repository.bury(poison, "again")
@@ -180,25 +183,45 @@ async def test_a_batch_with_a_rejected_fact_leaves_nothing_behind(
     assert (letter["sink"], letter["seq"], letter["topic"], letter["ts"]) == ("sql", 2, poison.topic, poison.ts)
     assert letter["payload"] == poison.payload
     assert letter["reason"].startswith("reason\\0!!!")
-    assert await repository.position() == 2
+    assert await position(database) == 2
 
 
-async def test_a_journal_that_ends_earlier_is_believed_from_then_on(database: DatabaseManager) -> None:
-    repository = FactRepository(database)
+async def test_a_journal_that_lost_its_end_is_believed_from_then_on(database: DatabaseManager) -> None:
+    repository = FactRepository(database, "sql")
+    await repository.follow(journal=1, last_seq=9)
     await repository.upsert([record(5, facts.order(1)), record(9, facts.order(2, OrderStatus.NOTTRADED))])
-    await repository.rewind(6)
-    assert await repository.position() == 6
+    repository = FactRepository(database, "sql")
+    assert await repository.follow(journal=1, last_seq=6) == 6
     await repository.upsert([record(6, facts.order(2, OrderStatus.SUBMITTING))])
+    assert await states(database) == [(5, "NOTTRADED"), (6, "NOTTRADED")]
     await repository.upsert([record(7, facts.order(2, OrderStatus.ALLTRADED))])
-    assert [(row["seq"], row["status"]) for row in await rows(database, orders)] == [
-        (5, "NOTTRADED"),
-        (7, "ALLTRADED"),
-    ]
+    assert await states(database) == [(5, "NOTTRADED"), (7, "ALLTRADED")]
+
+
+@pytest.mark.parametrize("last_seq", [0, 2, 50])
+async def test_another_journal_is_recorded_from_its_beginning(database: DatabaseManager, last_seq: int) -> None:
+    repository = FactRepository(database, "sql")
+    await repository.follow(journal=1, last_seq=9)
+    await repository.upsert([record(5, facts.order(1)), record(9, facts.order(2))])
+    repository = FactRepository(database, "sql")
+    assert await repository.follow(journal=2, last_seq=last_seq) == 0
+    await repository.upsert([record(1, facts.order(2, OrderStatus.CANCELLED))])
+    assert await states(database) == [(0, "NOTTRADED"), (1, "CANCELLED")]
+    assert await FactRepository(database, "sql").follow(journal=2, last_seq=last_seq + 1) == 1
+
+
+async def states(database: DatabaseManager) -> list[tuple[int, str]]:
+    return [(row["seq"], row["status"]) for row in await rows(database, orders)]
+
+
+async def position(database: DatabaseManager) -> int:
+    """Ask as the journal 0 that a repository is of until it is told to follow another."""
+    return await FactRepository(database, "sql").follow(journal=0, last_seq=1_000)
 
 
 async def test_many_facts_at_once(database: DatabaseManager) -> None:
     made: Sequence[Model] = [model for number in range(1500) for model in (facts.order(number), _fill(number))]
-    await FactRepository(database).upsert([record(seq, model) for seq, model in enumerate(made, 1)])
+    await FactRepository(database, "sql").upsert([record(seq, model) for seq, model in enumerate(made, 1)])
     async with database.session(read_only=True) as session:
         assert await session.scalar(select(func.count()).select_from(orders)) == 1500
         assert await session.scalar(select(func.count()).select_from(trades)) == 1500

@@ -52,6 +52,11 @@ class Journal:
         """From this number on no fact is missing: what a client may resume from."""
         return self._writing.first_seq
 
+    @property
+    def identity(self) -> int:
+        """A number drawn when the file was made: whether a sink goes on with the journal that it began with."""
+        return self._writing.identity
+
     async def open(self) -> None:
         """Open the file, or create it.
 

@@ -116,6 +116,7 @@ class JournalWriter:
     """The writing connection. ``last_seq`` and ``first_seq`` may be read from any thread."""
 
     def __init__(self, path: Path, synchronous: Synchronous) -> None:
+        self.identity = 0
         self.last_seq = 0
         self.first_seq = 1
         self._path = path
@@ -147,6 +148,8 @@ class JournalWriter:
         if version == 0:
             connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
         (self.last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM facts").fetchone()
+        connection.execute("INSERT INTO meta VALUES ('identity', abs(random())) ON CONFLICT (name) DO NOTHING")
+        (self.identity,) = connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
         (pruned,) = connection.execute("SELECT value FROM meta WHERE name = 'pruned_seq'").fetchone()
         self.first_seq = pruned + 1
 

@@ -146,18 +146,11 @@ class Recorder:
     async def _align(self) -> None:
         """Find out how far the database is; it knows best, see ``tables.sink_cursors``."""
         await self._database.open()
-        position, last = await self._facts.position(), self._journal.last_seq
-        if position > last:
+        position = await self._facts.follow(self._journal.identity, self._journal.last_seq)
+        if position + 1 < self._journal.first_seq:
             _log.warning(
-                "The journal ends at %d, but facts up to %d are in %s: it was replaced, or lost its last moments",
-                last, position, SINK,
-            )  # fmt: skip
-            await self._facts.rewind(last)
-            position = last
-        elif position + 1 < self._journal.first_seq:
-            _log.warning(
-                "Facts %d to %d are no longer in the journal, and missing in %s",
-                position + 1, self._journal.first_seq - 1, SINK,
+                "Of the facts %d to %d only the latest that are not final are still in the journal to be recorded",
+                position + 1, self._journal.first_seq - 1,
             )  # fmt: skip
         await self._journal.set_cursor(SINK, position)
         self._position = position

@@ -1,6 +1,7 @@
 """The SQL: how facts and strategies get into the tables and out of them."""
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -17,6 +18,8 @@ from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, NotFound
 from vnpy_core.events import decode_fact
 from vnpy_core.models import now_timestamp
+
+_log = logging.getLogger(__name__)
 
 # Facts decoded, and rows handed to the driver, at once: about 0.5 ms of the loop, and then others get their turn.
 _CHUNK = 100
@@ -50,11 +53,12 @@ def upsert(table: Table, dialect: str) -> Insert:
 
 
 class FactRepository:
-    """The facts tables, as one sink of the journal keeps them; ``sink`` names its cursor and its dead letters."""
+    """The facts tables, as one sink of a journal keeps them; ``sink`` names its cursor and its dead letters."""
 
-    def __init__(self, database: DatabaseManager, sink: str = "sql") -> None:
+    def __init__(self, database: DatabaseManager, sink: str) -> None:
         self._database = database
         self._sink = sink
+        self._journal = 0
 
     async def upsert(self, records: Sequence[JournalRecord]) -> int:
         """Write ``records``, ascending by ``seq``, in one transaction, and return how many rows that took.
@@ -81,6 +85,7 @@ class FactRepository:
         """Put a record that was rejected aside, with the reason, so that the ones after it can be written."""
         letter = {
             "sink": self._sink,
+            "journal": self._journal,
             "seq": record.seq,
             "topic": record.topic,
             "ts": record.ts[:40],
@@ -93,24 +98,33 @@ class FactRepository:
             await session.execute(upsert(dead_letters, self._database.dialect), letter)
             await session.execute(upsert(sink_cursors, self._database.dialect), self._cursor(record.seq))
 
-    async def position(self) -> int:
-        """Return the ``seq`` up to which everything has been written or buried; 0 in an empty database."""
-        async with self._database.session(read_only=True) as session:
-            found = await session.scalar(select(sink_cursors.c.seq).where(sink_cursors.c.sink == self._sink))
-        return int(found or 0)
+    async def follow(self, journal: int, last_seq: int) -> int:
+        """Make ready for the journal of identity ``journal``, which ends at ``last_seq``; return where to go on after.
 
-    async def rewind(self, last_seq: int) -> None:
-        """Make ready for a journal that ends at ``last_seq``, earlier than ``position``: it was replaced or cut short.
-
-        It will give the numbers after ``last_seq`` a second time. Rows that carry one of them keep what they show,
-        and give way to the first fact that comes with a new one.
+        To be called before anything is written. That is where the rows are, unless the journal is another one than
+        they are from, or has lost its end: then it gives numbers that they carry a second time. Such rows keep what
+        they show, and give way to the first fact of their key that comes with a new number.
         """
         async with self._database.session() as session:
-            for table in (*FACT_TABLES.values(), sink_cursors):
-                await session.execute(update(table).where(table.c.seq > last_seq).values(seq=last_seq))
+            found = await session.execute(select(sink_cursors).where(sink_cursors.c.sink == self._sink))
+            cursor = found.one_or_none()
+            position = cursor.seq if cursor is not None and cursor.journal == journal else 0
+            position = min(position, last_seq)
+            if cursor is not None and (cursor.journal, cursor.seq) != (journal, position):
+                _log.warning(
+                    "The facts up to %d are of a journal that was replaced or lost its end; going on after %d",
+                    cursor.seq, position,
+                )  # fmt: skip
+                for table in (*FACT_TABLES.values(), sink_cursors):
+                    await session.execute(update(table).where(table.c.seq > position).values(seq=position))
+                await session.execute(
+                    update(sink_cursors).where(sink_cursors.c.sink == self._sink).values(journal=journal)
+                )
+        self._journal = journal
+        return position
 
     def _cursor(self, seq: int) -> dict[str, Any]:
-        return {"sink": self._sink, "seq": seq}
+        return {"sink": self._sink, "journal": self._journal, "seq": seq}
 
 
 def _collect(records: Iterable[JournalRecord], latest: dict[Table, dict[str, dict[str, Any]]]) -> None:

@@ -213,11 +213,12 @@ strategies = _table(
     Column("updated", WireTime, nullable=False),
 )
 
-# How far a sink that keeps its rows here has come: written in the transaction of the rows, so that a database that was
-# restored, replaced or has lost its last moments is filled again from where it really is.
+# How far a sink that keeps its rows here has come, and in which journal: written in the transaction of the rows, so
+# that a database that was restored, replaced or has lost its last moments is filled again from where it really is.
 sink_cursors = _table(
     "sink_cursors",
     Column("sink", String(32), primary_key=True),
+    Column("journal", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
 )
 
@@ -225,6 +226,7 @@ sink_cursors = _table(
 dead_letters = _table(
     "dead_letters",
     Column("sink", String(32), primary_key=True),
+    Column("journal", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("topic", Name, nullable=False),
     Column("ts", String(40), nullable=False),

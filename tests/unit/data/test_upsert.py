@@ -48,4 +48,4 @@ def test_every_table_can_be_upserted_in_every_dialect(table: object, dialect: st
 
 
 def test_a_dead_letter_that_is_there_already_stays() -> None:
-    assert sql(dead_letters, "sqlite").endswith("ON CONFLICT (sink, seq) DO NOTHING")
+    assert sql(dead_letters, "sqlite").endswith("ON CONFLICT (sink, journal, seq) DO NOTHING")
