@@ -59,7 +59,10 @@ class MinuteRecorder:
         row = (int(minute), open_, high, low, close, last_volume - volume, last_turnover - turnover, interest)
         self._finished.append((name, row))
 
-    def take_finished(self) -> list[tuple[str, MinuteBar]]:
+    def take_finished(self, now: datetime) -> list[tuple[str, MinuteBar]]:
+        """Return the bars of minutes that were over at ``now``, each once."""
+        for name in [name for name in self._open if self._ends[name] <= now]:
+            self._finish(name)
         finished, self._finished = self._finished, []
         return finished
 

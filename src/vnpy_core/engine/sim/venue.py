@@ -166,6 +166,7 @@ class Venue:
 
     def recorded_minutes(self, vt_symbol: str) -> list[MinuteBar]:
         """Return the minute bars that the random market has made since its first tick."""
+        self.save_feed()
         return self.store.bars(vt_symbol, 0, int(self.now().timestamp() // 60))
 
     def history(self, request: HistoryRequest, recorded: Sequence[MinuteBar]) -> list[BarData]:
@@ -194,7 +195,7 @@ class Venue:
     def save_feed(self) -> None:
         """Write where the feed stands; once a second, and at the end."""
         walks = self.feed.walks if isinstance(self.feed, RandomFeed) else {}
-        state = FeedState({name: walk.state for name, walk in walks.items()}, self._minutes.take_finished())
+        state = FeedState({name: walk.state for name, walk in walks.items()}, self._minutes.take_finished(self.now()))
         try:
             self.store.save_feed(state, self._account_state())
         except sqlite3.Error:
