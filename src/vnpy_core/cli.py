@@ -16,7 +16,12 @@ from vnpy_core.errors import CoreError
 from vnpy_core.launch import check_installation, serve, versions
 
 app = typer.Typer(
-    name="vnpy-core", help="vn.py as a service.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    name="vnpy-core",
+    help="vn.py as a service.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 data_app = typer.Typer(help="Bring market data in and out.", no_args_is_help=True)
 app.add_typer(data_app, name="data")

@@ -113,7 +113,7 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
         ("log", str(service.config.log_path)),
     ):
         console.print(f"  {what:14} {where}", highlight=False, soft_wrap=True)
-    for status in service.gateway_statuses():
+    for status in service.gateways.statuses():
         style = "green" if status.state is GatewayState.CONNECTED else "yellow"
         detail = f"  {status.detail}" if status.detail else ""
         console.print(f"  gateway        {status.gateway_name} [{style}]{status.state}[/]{detail}", highlight=False)

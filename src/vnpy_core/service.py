@@ -114,6 +114,8 @@ class VnPyCoreService:
         self._on_stage("read model")
         self.read_model = ReadModel()
         intents = await self.read_model.restore(self.journal)
+        for gone in {event.data.key for event in self.read_model.gateways.values()} - config.gateways.keys():
+            self.read_model.gateways.remove(gone)
         self.hub = WebSocketHub(self.read_model, config.websocket, self.journal)
         self._at_stop(stack, "sessions", self.hub.close)
         self.pipeline = Pipeline(self.journal, self.read_model)
@@ -148,8 +150,14 @@ class VnPyCoreService:
 
         self._on_stage("strategies")
         self.strategies = RedFireStrategyManager(
-            host.cta, host.submit, StrategyRepository(self.database), self.pipeline
+            host.cta,
+            host.submit,
+            StrategyRepository(self.database),
+            self.pipeline,
+            self.read_model,
+            timeout_s=config.service.command_timeout_s,
         )
+        self._at_stop(stack, "strategies", self.strategies.close)
         await self.strategies.restore()
         if config.demo and not self.strategies.list():
             await self._add_demo()
@@ -234,7 +242,8 @@ class VnPyCoreService:
             except Exception:
                 logger.exception("Stop: %s failed", name)
             else:
-                logger.info("Stop: %s (%.0f ms)", name, (time.monotonic() - began) * 1000)
+                took_s = time.monotonic() - began
+                logger.log(logging.INFO if took_s > 1 else logging.DEBUG, "Stop: %s took %.3f s", name, took_s)
 
         stack.push_async_callback(run)
 

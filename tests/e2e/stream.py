@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,8 @@ class Stream:
     """Subscribes on entry; ``events`` grows until the connection ends, which ``closed`` tells."""
 
     def __init__(self, url: str, *topics: str, snapshot: bool = True) -> None:
-        self._connection = connect(url.replace("http", "ws", 1) + "/ws", max_size=None)
+        self._stack = ExitStack()
+        self._connection = self._stack.enter_context(connect(url.replace("http", "ws", 1) + "/ws", max_size=None))
         self.events: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
         self.closed = threading.Event()
@@ -56,5 +58,5 @@ class Stream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
+        self._stack.close()
         self._thread.join(5)

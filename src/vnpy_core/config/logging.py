@@ -28,6 +28,7 @@ VNPY_LOGGER = "vnpy"
 _QUEUE_LENGTH = 20_000
 _STOP_TIMEOUT_S = 5.0
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
+_CHATTY = ("alembic", "uvicorn")  # their INFO tells an operator nothing
 _LOGURU_DEFAULT_SINK = 0
 
 logger = logging.getLogger(__name__)
@@ -131,6 +132,8 @@ def configure(settings: LogSettings, log_dir: Path) -> None:
         uvicorn_logger = logging.getLogger(name)
         uvicorn_logger.handlers.clear()
         uvicorn_logger.propagate = True
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -21,7 +21,7 @@ def read_vt_setting(folder: Path) -> dict[str, Any]:
     path = folder / FILENAME
     try:
         text = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}. Give this user the right to read it.") from error

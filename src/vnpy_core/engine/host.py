@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
 
+from vnpy.trader import datafeed
+from vnpy.trader.setting import SETTINGS
+
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine import history_database
 from vnpy_core.engine.algo import CoreAlgoApp, CoreAlgoEngine
@@ -43,6 +46,8 @@ class EngineHost:
         """Create and start every engine. Risk is loaded before whatever sends orders, so that nothing goes past it."""
         engine = self.config.engine
         history_database.install(self._history)
+        if not SETTINGS["datafeed.name"] and datafeed.datafeed is None:
+            datafeed.datafeed = datafeed.BaseDatafeed()  # what vn.py would make too, after printing that none is set
         self.event_engine = CoreEventEngine(engine.timer_interval_s, high_water=engine.queue_high_water)
         self.bridge = Bridge(self.event_engine, tick_buffer=engine.tick_buffer)
         self.main_engine = CoreMainEngine(self.event_engine)
@@ -54,6 +59,8 @@ class EngineHost:
         self.main_engine.add_app(CoreDataApp)
         self.main_engine.add_app(CoreChartApp)
         self.commands = TradingCommands(self.main_engine)
+        self.cta.init_engine()
+        self.algo.init_engine()
 
     def attach(self, loop: asyncio.AbstractEventLoop, sink: Callable[[list[Event]], None]) -> None:
         self.bridge.attach(loop, sink)

@@ -82,7 +82,7 @@ class Shutdown:
             logger.error("Closing %s: %s", name, problem, exc_info=error)
         took_s = time.monotonic() - began
         if problem is None:
-            logger.info("Closed %s in %.3f s", name, took_s)
+            logger.log(logging.INFO if took_s > 1 else logging.DEBUG, "Closed %s in %.3f s", name, took_s)
         self._results.append(StageResult(name, took_s, problem))
 
     def _drain(self, timeout_s: float) -> None:

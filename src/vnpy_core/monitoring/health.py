@@ -65,15 +65,14 @@ class Health:
         )
         for status in service.host.gateways.statuses():
             wanted = service.config.gateways[status.gateway_name].auto_connect
-            state = "UP" if status.state is GatewayState.CONNECTED else "DOWN" if wanted else "DEGRADED"
-            dependencies.append(
-                Dependency(
-                    name=f"gateway.{status.gateway_name}",
-                    state=state,
-                    needed=False,
-                    detail=None if state == "UP" else f"{status.state}: {status.detail or 'not connected'}",
+            name = f"gateway.{status.gateway_name}"
+            if status.state is GatewayState.CONNECTED:
+                dependencies.append(Dependency(name=name, state="UP", needed=False))
+            else:
+                why = f"{status.state}: {status.detail or 'not connected'}"
+                dependencies.append(
+                    Dependency(name=name, state="DOWN" if wanted else "DEGRADED", needed=False, detail=why)
                 )
-            )
         return Readiness(
             ready=service.is_running and all(d.state != "DOWN" for d in dependencies if d.needed),
             dependencies=dependencies,
@@ -149,5 +148,6 @@ class Health:
 
     def _recorder(self) -> Dependency:
         recorder = self._service.recorder
-        state = "UP" if recorder.healthy else "DEGRADED"
-        return Dependency(name="sink.sql", state=state, needed=False, detail=recorder.detail)
+        return Dependency(
+            name="sink.sql", state="UP" if recorder.healthy else "DEGRADED", needed=False, detail=recorder.detail
+        )

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from vnpy_core.data.read_model import ReadModel
@@ -93,10 +94,8 @@ class GatewayService:
         contracts = [self._contract(vt_symbol, gateway_name) for vt_symbol in vt_symbols]
         for contract in contracts:
             self._wanted.pop((contract.gateway_name, contract.vt_symbol), None)
-            await self._run(
-                lambda c=contract: self._commands.unsubscribe(c.gateway_name, c.symbol, c.exchange),
-                f"unsubscribe {contract.vt_symbol}",
-            )
+            forget = partial(self._commands.unsubscribe, contract.gateway_name, contract.symbol, contract.exchange)
+            await self._run(forget, f"unsubscribe {contract.vt_symbol}")
         return contracts
 
     async def settled(self) -> None:
@@ -131,10 +130,8 @@ class GatewayService:
         )
 
     async def _ask(self, contract: Contract) -> None:
-        await self._run(
-            lambda: self._commands.subscribe(contract.gateway_name, contract.symbol, contract.exchange),
-            f"subscribe {contract.vt_symbol}",
-        )
+        ask = partial(self._commands.subscribe, contract.gateway_name, contract.symbol, contract.exchange)
+        await self._run(ask, f"subscribe {contract.vt_symbol}")
 
     async def _run(self, command: Callable[[], object], what: str) -> None:
         try:

@@ -1,0 +1,47 @@
+"""The documentation page ``/docs``: Swagger UI from our own files, so that it needs no network."""
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+
+VENDOR = Path(__file__).parent.parent / "web" / "vendor"
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>VnPy Core API</title>
+<link rel="stylesheet" href="/vendor/swagger-ui/swagger-ui.css">
+<link rel="icon" type="image/png" href="/vendor/swagger-ui/favicon-32x32.png">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/vendor/swagger-ui/swagger-ui-bundle.js"></script>
+<script>
+SwaggerUIBundle({
+  url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, filter: true, tryItOutEnabled: true,
+  docExpansion: "list", defaultModelsExpandDepth: 0, validatorUrl: null
+});
+</script>
+</body>
+</html>
+"""
+
+
+def create_documentation_router() -> APIRouter:
+    """Return the route of the page; ``vendor_mount`` holds the files it loads."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/docs")
+    async def documentation() -> HTMLResponse:
+        return HTMLResponse(_PAGE)
+
+    return router
+
+
+def vendor_mount() -> Mount:
+    return Mount("/vendor", StaticFiles(directory=VENDOR), name="vendor")
