@@ -1,5 +1,6 @@
 """A strategy, a gateway and a handler that raise, and many clients at once: the service goes on and says so."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -90,6 +91,11 @@ def core(service: Start, tmp_path: Path) -> ServiceProcess:
     folder = tmp_path / "data" / "strategies"
     folder.mkdir(parents=True)
     (folder / "faulty_strategies.py").write_text(STRATEGIES)
+    # vn.py's own limits (ten equal orders, twenty a second, a hundred a day) would end this test early.
+    rules = ("活动委托检查", "每日上限检查", "重复报单检查")
+    vnpy = tmp_path / "data" / ".vntrader"
+    vnpy.mkdir()
+    (vnpy / "risk_manager_setting.json").write_text(json.dumps({rule: {"active": False} for rule in rules}))
     (folder / "does_not_import.py").write_text("import nothing_of_this_name\n")
     return service(CONFIG, python_path=Path(__file__).resolve().parents[2])
 

@@ -11,11 +11,10 @@ from vnpy.trader.constant import Direction as VnDirection
 from vnpy.trader.constant import Exchange as VnExchange
 from vnpy.trader.constant import Status
 from vnpy.trader.object import OrderData, OrderRequest, PositionData, SubscribeRequest
-from vnpy_riskmanager import RiskManagerApp
-from vnpy_riskmanager.engine import RiskEngine
 
 from tests.integration.engine_room import SYMBOL, WAIT_S, ProbeGateway, Room, engine_room
 from vnpy_core.engine.commands import TradingCommands
+from vnpy_core.engine.risk import CoreRiskApp, CoreRiskEngine
 from vnpy_core.enums import Direction, Exchange, Offset, OrderType
 from vnpy_core.errors import Conflict, CoreError, NotFound, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.models import OrderSpec
@@ -48,8 +47,8 @@ def commands(room: Room) -> TradingCommands:
 
 
 @pytest.fixture
-def risk(room: Room) -> RiskEngine:
-    return room.add(RiskManagerApp, RiskEngine)
+def risk(room: Room) -> CoreRiskEngine:
+    return room.add(CoreRiskApp, CoreRiskEngine)
 
 
 def refused(room: Room, kind: type[CoreError], command: Callable[..., Any], *args: Any) -> CoreError:
@@ -136,19 +135,18 @@ def test_a_gateway_that_refuses_is_quoted(
     assert reason in error.detail
 
 
-def test_the_risk_managers_reason_is_the_answer(room: Room, commands: TradingCommands, risk: RiskEngine) -> None:
+def test_the_risk_managers_reason_is_the_answer(room: Room, commands: TradingCommands, risk: CoreRiskEngine) -> None:
     """R6: vn.py answers an empty string, and says why in an event that comes later."""
     room.watch("eRiskNotify")
     error = refused(room, OrderRefused, commands.send_order, "PROBE", spec(9999))
     assert error.error_code == "risk_manager"
     assert "9999" in error.detail
     assert len(room.events["eRiskNotify"]) == 1
-    assert "write_log" not in vars(risk)
     assert {"send_order", "on_log"}.isdisjoint(vars(room.gateway))
     assert room.on_events(commands.send_order, "PROBE", spec(1))
 
 
-def test_a_rule_that_raises_refuses(room: Room, commands: TradingCommands, risk: RiskEngine) -> None:
+def test_a_rule_that_raises_refuses(room: Room, commands: TradingCommands, risk: CoreRiskEngine) -> None:
     def broken(request: OrderRequest, gateway_name: str) -> bool:
         raise ZeroDivisionError("in a rule")
 
@@ -164,7 +162,7 @@ def test_a_gateway_that_raises_leaves_the_outcome_unknown(
     room: Room, commands: TradingCommands, raised: BaseException, with_risk: bool
 ) -> None:
     if with_risk:
-        room.add(RiskManagerApp, RiskEngine)
+        room.add(CoreRiskApp, CoreRiskEngine)
     room.gateway.raises = raised
     error = refused(room, OutcomeUnknown, commands.send_order, "PROBE", spec())
     assert repr(raised) in error.detail

@@ -58,7 +58,7 @@ class TradingCommands:
             offset=to_vn(spec.offset),
             reference=spec.reference,
         )
-        with _Watch(gateway, self._main.engines.get(RISK_ENGINE)) as watch:
+        with _Watch(gateway) as watch:
             try:
                 vt_orderid: str = self._main.send_order(request, gateway_name)
             except BaseException as error:
@@ -68,8 +68,9 @@ class TradingCommands:
                     f"gateway {gateway_name} raised {error!r} while it sent the order: look at the order list"
                 ) from error
         if not vt_orderid:
-            if watch.risk_reason:
-                raise OrderRefused(watch.risk_reason, code="risk_manager")
+            if not watch.reached_gateway:
+                refusal = getattr(self._main.engines.get(RISK_ENGINE), "last_refusal", None)
+                raise OrderRefused(refusal or "it was stopped on its way to the gateway", code="risk_manager")
             reason = watch.gateway_reason or "it gave no reason"
             raise OrderRefused(f"gateway {gateway_name} refused the order: {reason}", code="gateway_refused")
         self._sent[vt_orderid] = CancelRequest(
@@ -161,24 +162,20 @@ class TradingCommands:
 class _Watch:
     """Looks on while one order is sent: did it reach the gateway, and what was said meanwhile by whom.
 
-    vn.py says why an order is refused only in events, which come after the answer. So the methods that put them are
-    shadowed on the two objects, for this one call and this thread.
+    A gateway says why it refuses only in a log event, which comes after the answer. So its methods are shadowed on
+    the object, for this one call and this thread.
     """
 
-    def __init__(self, gateway: BaseGateway, risk_engine: Any) -> None:
+    def __init__(self, gateway: BaseGateway) -> None:
         self.reached_gateway = False
-        self.risk_reason = ""
         self.gateway_reason = ""
         self._gateway = gateway
-        self._risk_engine = risk_engine
         self._thread = threading.get_ident()
         self._shadowed: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> "_Watch":
         self._shadow(self._gateway, "send_order", self._saw_send)
         self._shadow(self._gateway, "on_log", self._saw_log)
-        if self._risk_engine is not None:
-            self._shadow(self._risk_engine, "write_log", self._saw_refusal)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -204,6 +201,3 @@ class _Watch:
 
     def _saw_log(self, log: LogData) -> None:
         self.gateway_reason = log.msg
-
-    def _saw_refusal(self, message: str) -> None:
-        self.risk_reason = message
