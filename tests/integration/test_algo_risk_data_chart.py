@@ -289,6 +289,13 @@ def test_names_of_earlier_runs_are_not_given_again(algo: CoreAlgoEngine) -> None
     assert start_algo(algo) == "Bomb_42"
 
 
+def test_algo_goes_on_after_a_reconnect(room: Room, algo: CoreAlgoEngine) -> None:
+    start_algo(algo)
+    room.gateway.subscribed.clear()
+    room.connect()
+    assert room.gateway.subscribed == [SYMBOL]
+
+
 def test_algos_are_stopped_at_close(room: Room, algo: CoreAlgoEngine) -> None:
     start_algo(algo)
     room.tick(3500)

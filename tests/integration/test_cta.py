@@ -11,7 +11,17 @@ from vnpy.trader.constant import Direction, Exchange, Offset, Status
 from vnpy.trader.object import OrderData, TickData, TradeData
 from vnpy_ctastrategy.base import EVENT_CTA_LOG, EVENT_CTA_STOPORDER, EVENT_CTA_STRATEGY
 
-from tests.integration.engine_room import NOON, SYMBOL, WAIT_S, Room, bar, engine_room, failure, limit_order
+from tests.integration.engine_room import (
+    NOON,
+    SYMBOL,
+    WAIT_S,
+    ProbeGateway,
+    Room,
+    bar,
+    engine_room,
+    failure,
+    limit_order,
+)
 from vnpy_core.engine import translate
 from vnpy_core.engine.cta import CoreCtaApp, CoreCtaEngine
 from vnpy_core.enums import StrategyState
@@ -405,7 +415,7 @@ def test_edit_merges(room: Room, cta: CoreCtaEngine) -> None:
 
     assert state(cta, name).parameters == {"size": 5, "price_add": 2.0, "loud": False, "label": "mine"}
     kept = {"size": 5, "price_add": 2.0, "label": "mine"}
-    assert cta.setting_of(name) == kept
+    assert cta.merged_setting(name, {}) == kept
     assert room.json("cta_strategy_setting.json")[name]["setting"] == kept
 
 
@@ -533,23 +543,25 @@ def test_early_strategy_is_subscribed_when_its_contract_comes(room: Room, cta: C
     assert room.gateway.subscribed == []
 
     room.connect()
-    room.connect()
     room.tick(3500)
 
     assert room.gateway.subscribed == [SYMBOL]
     assert state(cta, name).variables["ticks"] == 1
 
 
-def test_resubscribe_after_a_reconnect(room: Room, cta: CoreCtaEngine) -> None:
+def test_reconnected_gateway_is_subscribed_again_and_no_other(room: Room, cta: CoreCtaEngine) -> None:
+    second = room.main_engine.add_gateway(ProbeGateway, "SECOND")
     room.connect()
     run(cta, "Probe")
-    add(cta, "Probe", "not_inited")
-    room.gateway.subscribed.clear()
+    add(cta, "Probe", "not_inited", "cu2505.SHFE")
 
-    cta.resubscribe("OTHER")
-    assert room.gateway.subscribed == []
-    cta.resubscribe("PROBE")
-    assert room.gateway.subscribed == [SYMBOL]
+    second.connect({})
+    room.connect()
+    room.gateway.contract("cu2505")
+    room.settle()
+
+    assert room.gateway.subscribed == [SYMBOL, SYMBOL]
+    assert second.subscribed == []
 
 
 # -- callbacks that raise
@@ -684,7 +696,7 @@ def test_orders_without_a_reference_are_adopted_from_the_journal(room: Room, cta
     init(cta, "Probe")
     order = _own_order(room)
 
-    cta.adopt_orders({order.vt_orderid: "Probe", "PROBE.9": "nobody"}, ["PROBE.old@PROBE.7"])
+    cta.adopt_orders({order.vt_orderid: "Probe", "PROBE.9": "nobody"}, [order.vt_orderid], ["PROBE.old@PROBE.7"])
     room.gateway.on_trade(_partial(order, tradeid="old"))
     room.settle()
     assert cta.strategies["Probe"].pos == 0

@@ -8,6 +8,7 @@ from typing import Any
 from vnpy.event import Event
 from vnpy.trader.constant import Direction, Offset, OrderType
 from vnpy.trader.engine import LogEngine
+from vnpy.trader.event import EVENT_CONTRACT
 from vnpy.trader.object import ContractData, LogData, OrderData, TickData, TradeData
 from vnpy_algotrading import APP_NAME, AlgoEngine, AlgoTradingApp
 from vnpy_algotrading.base import EVENT_ALGO_LOG, EVENT_ALGO_UPDATE, AlgoStatus
@@ -38,11 +39,13 @@ class CoreAlgoEngine(AlgoEngine):
         self.failures: dict[str, str] = {}
         self._refusals: dict[str, int] = {}
         self._fills: set[str] = set()
+        self._feeds: dict[str, str] = {}  # vt_symbol: the gateway that its ticks come from
         self._making = False  # what is being made may yet not come to be: nothing is told of it
         super().__init__(*args)
 
     def register_event(self) -> None:
         super().register_event()
+        self.event_engine.register(EVENT_CONTRACT, self._on_contract)
         log_engine = self.main_engine.get_engine("log")
         if isinstance(log_engine, LogEngine):
             log_engine.register_log(EVENT_ALGO_LOG)
@@ -96,6 +99,7 @@ class CoreAlgoEngine(AlgoEngine):
         if algo.status in _ENDED:
             raise Conflict(f"{algo_name} ended while it was made; the log says why.", code="algo_ended")
         if not self.symbol_algo_map[vt_symbol]:
+            self._feeds[vt_symbol] = contract.gateway_name
             self.subscribe(contract.symbol, contract.exchange, contract.gateway_name)
         self.symbol_algo_map[vt_symbol].add(algo)
         self.algos[algo_name] = algo
@@ -160,6 +164,12 @@ class CoreAlgoEngine(AlgoEngine):
             algo.traded += trade.volume
             algo.traded_price = cost / algo.traded
             self.put_algo_event(algo, _data_of(algo))
+
+    def _on_contract(self, event: Event) -> None:
+        """Subscribe again what is running, when its gateway was disconnected and is connected again."""
+        contract: ContractData = event.data
+        if self.symbol_algo_map.get(contract.vt_symbol) and self._feeds[contract.vt_symbol] == contract.gateway_name:
+            self.subscribe(contract.symbol, contract.exchange, contract.gateway_name)
 
     # -- what algos call
 

@@ -44,6 +44,11 @@ class CoreCtaEngine(Initialisation):
         self.strategy_setting = utility.load_json(self.setting_filename)
 
     @on_event_thread
+    def saved_settings(self) -> dict[str, Any]:
+        """Return what vn.py's setting file holds."""
+        return copy.deepcopy(self.strategy_setting)
+
+    @on_event_thread
     def replace_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         """Make vn.py's setting file a copy of the table, also of strategies that cannot be loaded now."""
         self.strategy_setting = {name: dict(setting) for name, setting in settings.items()}
@@ -145,13 +150,13 @@ class CoreCtaEngine(Initialisation):
             Invalid: ``errors`` says what is wrong with which parameter; none was changed.
             StrategyFailed: its ``update_setting`` raised.
         """
+        whole = self.merged_setting(strategy_name, setting)
         strategy = self.strategy_of(strategy_name)
-        own = checked(setting, parameter_defaults(type(strategy)), of=f"strategy {strategy_name!r}")
         try:
-            strategy.update_setting(copy.deepcopy(own))
+            strategy.update_setting({name: copy.deepcopy(whole[name]) for name in setting})
         except BaseException as error:
             raise failed(strategy_name, "its update_setting", traceback.format_exc()) from error
-        self._keep_setting(strategy, {**self.setting_of(strategy_name), **own})
+        self._keep_setting(strategy, whole)
         self._announce(strategy)
 
     @on_event_thread
@@ -200,9 +205,15 @@ class CoreCtaEngine(Initialisation):
         return dict(self._shown[strategy_name])
 
     @on_event_thread
-    def setting_of(self, strategy_name: str) -> dict[str, Any]:
-        """Return the parameters that were set, as vn.py's setting file has them; others are the class's defaults."""
-        return copy.deepcopy(self.strategy_setting[strategy_name]["setting"])
+    def merged_setting(self, strategy_name: str, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters that were set, with those of ``setting``; others have the class's defaults.
+
+        Raises:
+            Invalid: ``errors`` says what is wrong with which parameter.
+        """
+        defaults = parameter_defaults(type(self.strategy_of(strategy_name)))
+        own = checked(setting, defaults, of=f"strategy {strategy_name!r}")
+        return {**copy.deepcopy(self.strategy_setting[strategy_name]["setting"]), **own}
 
     # -- vn.py's setting file
 

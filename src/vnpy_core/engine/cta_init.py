@@ -28,7 +28,7 @@ class Initialisation(OrderRouting):
 
     def __init__(self, *args: Any) -> None:
         self._init_pool = InitPool(EngineSettings().init_workers)
-        self._awaited: set[str] = set()
+        self._feeds: dict[str, str] = {}  # vt_symbol: the gateway that its ticks come from
         super().__init__(*args)
         self.init_executor.shutdown()  # vn.py's pool of one: it has no thread as long as nobody uses it
 
@@ -55,21 +55,21 @@ class Initialisation(OrderRouting):
         return outcome
 
     @on_event_thread
-    def resubscribe(self, gateway_name: str) -> None:
-        """Subscribe again for every initialised strategy of a gateway that was disconnected."""
-        for strategy in self.strategies.values():
-            contract = self.main_engine.get_contract(strategy.vt_symbol)
-            if strategy.inited and contract is not None and contract.gateway_name == gateway_name:
-                self._subscribe(strategy)
+    def require_initialisable(self, strategy_name: str) -> CtaTemplate:
+        """Raises:
+        Conflict: it is initialised, or is being initialised.
+        """
+        strategy = self.strategy_of(strategy_name)
+        if strategy_name in self._initing:
+            raise Conflict(f"Strategy {strategy_name!r} is being initialised already.", code="initialising")
+        if strategy.inited:
+            raise Conflict(f"Strategy {strategy_name!r} is initialised already.", code="already_initialised")
+        return strategy
 
     # -- on the event thread
 
     def _begin_init(self, name: str, outcome: Future[None]) -> None:
-        strategy = self.strategy_of(name)
-        if name in self._initing:
-            raise Conflict(f"Strategy {name!r} is being initialised already.", code="initialising")
-        if strategy.inited:
-            raise Conflict(f"Strategy {name!r} is initialised already.", code="already_initialised")
+        strategy = self.require_initialisable(name)
         submitted = self._init_pool.submit(self._call_on_init, strategy, outcome)
         if submitted.cancelled():
             raise _closing()
@@ -113,18 +113,22 @@ class Initialisation(OrderRouting):
         contract = self.main_engine.get_contract(strategy.vt_symbol)
         if contract is None:
             self.write_log(f"{strategy.vt_symbol} will be subscribed when its contract is known", strategy, WARNING)
-            self._awaited.add(strategy.vt_symbol)
         else:
+            self._feeds.setdefault(contract.vt_symbol, contract.gateway_name)
             self._subscribe_contract(contract)
 
     def _subscribe_contract(self, contract: ContractData) -> None:
         request = SubscribeRequest(symbol=contract.symbol, exchange=contract.exchange)
-        self._try(self.main_engine.subscribe, request, contract.gateway_name)
+        self._try(self.main_engine.subscribe, request, self._feeds[contract.vt_symbol])
 
     def _on_contract(self, event: Event) -> None:
+        """Subscribe what was initialised before its gateway was connected, or before it was connected again.
+
+        Once a symbol has ticks from one gateway, another that has it too gives no second ones.
+        """
         contract: ContractData = event.data
-        if contract.vt_symbol in self._awaited:
-            self._awaited.discard(contract.vt_symbol)
+        wanted = any(strategy.inited for strategy in self.symbol_strategy_map.get(contract.vt_symbol, ()))
+        if wanted and self._feeds.setdefault(contract.vt_symbol, contract.gateway_name) == contract.gateway_name:
             self._subscribe_contract(contract)
 
     def strategy_of(self, name: str) -> CtaTemplate:

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from vnpy.event import Event
@@ -39,19 +39,18 @@ class OrderRouting(StrategyStates):
             self.vt_tradeids.update(self._fills[name])
 
     @on_event_thread
-    def adopt_orders(self, owners: Mapping[str, str], fills: Iterable[str]) -> None:
+    def adopt_orders(self, owners: Mapping[str, str], working: Collection[str], fills: Iterable[str]) -> None:
         """Take up the orders of an earlier run: ``owners`` maps a vt_orderid to its strategy's name.
 
-        ``fills`` are the keys of the trades that were counted then, should the gateway tell them again.
+        ``working`` are those that may still be so. ``fills`` are the keys of the trades that were counted then, should
+        the gateway tell them again.
         """
         self.vt_tradeids.update(fills)
         for vt_orderid, name in owners.items():
             if (strategy := self.strategies.get(name)) is not None:
-                self._adopt(vt_orderid, strategy)
-
-    def _adopt(self, vt_orderid: str, strategy: CtaTemplate) -> None:
-        self.orderid_strategy_map[vt_orderid] = strategy
-        self.strategy_orderid_map[strategy.strategy_name].add(vt_orderid)
+                self.orderid_strategy_map[vt_orderid] = strategy
+                if vt_orderid in working:
+                    self.strategy_orderid_map[name].add(vt_orderid)
 
     def process_trade_event(self, event: Event) -> None:
         """As vn.py does, but by both ids: both sides of a self-trade have one trade id, and it comes again some day."""
@@ -101,7 +100,9 @@ class OrderRouting(StrategyStates):
         if strategy is None and order.reference.startswith(REFERENCE_PREFIX):
             strategy = self.strategies.get(order.reference.removeprefix(REFERENCE_PREFIX))
             if strategy is not None:
-                self._adopt(order.vt_orderid, strategy)
+                self.orderid_strategy_map[order.vt_orderid] = strategy
+                if order.is_active():
+                    self.strategy_orderid_map[strategy.strategy_name].add(order.vt_orderid)
         return strategy if strategy is not None and self._is_registered(strategy) else None
 
     def cancel_server_order(self, strategy: CtaTemplate, vt_orderid: str) -> None:

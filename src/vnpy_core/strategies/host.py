@@ -1,0 +1,90 @@
+"""What the strategy manager needs of others: the CTA engine, the table, the pipeline, the read model."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from vnpy_core.data.repositories import StrategyRecord
+from vnpy_core.enums import StrategyState
+from vnpy_core.events import Event
+from vnpy_core.models import Model
+
+ENGINE_NAME = "CtaStrategy"
+
+
+class CtaHost(Protocol):
+    """The CTA engine. Everything but ``describe_…`` and ``init_strategy`` is for the event thread.
+
+    Raises:
+        NotFound, Conflict, Invalid: what was asked for is not possible.
+        StrategyFailed: the strategy's own code raised.
+    """
+
+    def describe_classes(self) -> Sequence[Mapping[str, Any]]: ...
+    def describe_class(self, class_name: str) -> Mapping[str, Any]: ...
+    def add_strategy(
+        self, class_name: str, strategy_name: str, vt_symbol: str, setting: Mapping[str, Any], *, saved: bool = False
+    ) -> None: ...
+    def init_strategy(self, strategy_name: str) -> Future[None]: ...
+    def start_strategy(self, strategy_name: str) -> None: ...
+    def stop_strategy(self, strategy_name: str) -> None: ...
+    def edit_strategy(self, strategy_name: str, setting: Mapping[str, Any]) -> None: ...
+    def remove_strategy(self, strategy_name: str) -> bool: ...
+    def require_initialisable(self, strategy_name: str) -> object: ...
+    def require_startable(self, strategy_name: str) -> object: ...
+    def require_removable(self, strategy_name: str) -> object: ...
+
+    def merged_setting(self, strategy_name: str, setting: Mapping[str, Any]) -> dict[str, Any]:
+        """Check ``setting``, and return the strategy's whole setting with it, changing nothing."""
+        ...
+
+    def set_plan(self, strategy_name: str, auto_start: bool, desired_state: StrategyState) -> None: ...
+
+    def get_state(self, strategy_name: str) -> Mapping[str, Any]:
+        """Return a state of at least the ``revision`` in it, which has been put as an event."""
+        ...
+
+    def saved_settings(self) -> Mapping[str, Any]:
+        """Return what vn.py's own setting file holds."""
+        ...
+
+    def replace_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> None: ...
+
+    def adopt_orders(self, owners: Mapping[str, str], working: Collection[str], fills: Iterable[str]) -> None:
+        """Take up the orders of an earlier run, by vt_orderid, and the keys of the trades that were counted then."""
+        ...
+
+
+class StrategyStore(Protocol):
+    """The strategies table.
+
+    Raises:
+        Conflict: the record was changed by somebody else.
+        Unavailable: the database cannot be reached; nothing was changed.
+    """
+
+    async def list(self) -> Sequence[StrategyRecord]: ...
+    async def save(self, record: StrategyRecord) -> StrategyRecord: ...
+    async def delete(self, strategy_name: str) -> None: ...
+
+
+class Publisher(Protocol):
+    """The pipeline."""
+
+    def emit(self, model: Model) -> None: ...
+    def subscribe(self, callback: Callable[[Sequence[Event]], None]) -> None: ...
+
+
+class KnownTable(Protocol):
+    def values(self) -> Iterable[Event]: ...
+
+
+class Known(Protocol):
+    """The read model: what was known when the service started."""
+
+    @property
+    def strategies(self) -> KnownTable: ...
+    @property
+    def orders(self) -> KnownTable: ...
+    @property
+    def trades(self) -> KnownTable: ...
