@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from vnpy_core.enums import Direction, Exchange, OrderStatus
+from vnpy_core.enums import ACTIVE_STATUSES, Direction, Exchange, OrderStatus
 from vnpy_core.errors import Conflict, CoreError, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, OrderIntent, OrderSpec, now_timestamp
@@ -68,25 +68,24 @@ class OrderFilter(msgspec.Struct, frozen=True, kw_only=True):
 
     def predicate(self) -> Callable[[Model], bool] | None:
         """Return what tells whether an order is meant, or ``None`` when every one is."""
-        equal = [
-            (name, value)
-            for name in ("vt_symbol", "symbol", "exchange", "gateway_name", "status", "direction", "reference")
-            if (value := getattr(self, name)) is not None
-        ]
-        strategy, active, since = self.strategy, self.active, self.since
-        if not equal and strategy is None and active is None and since is None:
-            return None
+        checks: list[Callable[[Order], bool]] = []
+        for name in ("vt_symbol", "symbol", "exchange", "gateway_name", "status", "direction", "reference"):
+            if (value := getattr(self, name)) is not None:
+                checks.append(lambda order, name=name, value=value: getattr(order, name) == value)  # type: ignore[misc]
+        if (active := self.active) is not None:
+            checks.append(lambda order: (order.status in ACTIVE_STATUSES) is active)
+        if (strategy := self.strategy) is not None:
+            checks.append(lambda order: strategy_of(order.reference) == strategy)
+        if (since := self.since) is not None:
+            checks.append(lambda order: order.datetime is not None and order.datetime >= since)
+        return all_of(checks)
 
-        def meant(order: Model) -> bool:
-            assert isinstance(order, Order)  # noqa: S101 -- narrows the type: the table holds nothing else
-            return (
-                all(getattr(order, name) == value for name, value in equal)
-                and (active is None or order.is_active is active)
-                and (strategy is None or strategy_of(order.reference) == strategy)
-                and (since is None or (order.datetime is not None and order.datetime >= since))
-            )
 
-        return meant
+def all_of(checks: Sequence[Callable[[Any], bool]]) -> Callable[[Model], bool] | None:
+    """Return what tells whether all ``checks`` hold, or ``None`` when there are none."""
+    if len(checks) <= 1:  # the usual case, and over all rows of a table
+        return checks[0] if checks else None
+    return lambda model: all(check(model) for check in checks)
 
 
 def strategy_of(reference: str) -> str | None:

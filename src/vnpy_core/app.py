@@ -1,0 +1,63 @@
+"""The web application: routes, errors, documentation and ``/ws`` over one service, which somebody else starts."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
+
+from vnpy_core import __version__
+from vnpy_core.errors import CoreError
+from vnpy_core.routers.data import create_data_router
+from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
+from vnpy_core.routers.pages import PageCache
+from vnpy_core.routers.problems import AllowedMethods, ProblemHandler, RequestContext
+from vnpy_core.routers.service import Service
+from vnpy_core.routers.strategy import create_strategy_router
+from vnpy_core.routers.system import create_health_router, create_system_router
+from vnpy_core.routers.trading import create_trading_router
+from vnpy_core.routers.websocket import WebSocketEndpoint
+
+API_PREFIX = "/api/v1"
+MAX_BODY_BYTES = 1 << 20
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return the application; ``service`` is used only when requests come, and must be started by then."""
+    app = _Application(
+        title="VnPy Core",
+        version=__version__,
+        summary="vn.py as a service / vn.py 服务化",
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        default_response_class=Response,
+        redirect_slashes=False,
+    )
+    for router in (
+        create_trading_router(service),
+        create_strategy_router(service),
+        create_data_router(service),
+        create_system_router(service),
+    ):
+        app.include_router(router, prefix=API_PREFIX)
+    app.include_router(create_health_router(service))
+    app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(lambda: service.hub), name="websocket"))
+
+    allowed = AllowedMethods()
+    for route in iter_route_contexts(app.routes):
+        if route.path is not None and route.methods:
+            allowed.add(route.path, route.methods)
+    problems = ProblemHandler(allowed)
+    for kind in (CoreError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, problems)
+    app.add_middleware(PageCache)
+    app.add_middleware(RequestContext, max_body_bytes=MAX_BODY_BYTES)
+    return app
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        return document(self)

@@ -1,0 +1,131 @@
+"""What the API answers: lists and results around the models. Enums by name, times in UTC, see models.py."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from vnpy_core.models import (
+    Account,
+    Bar,
+    Contract,
+    GatewayName,
+    GatewayStatus,
+    HistoryOverview,
+    Order,
+    Position,
+    Strategy,
+    Tick,
+    Trade,
+    VtSymbol,
+)
+from vnpy_core.trading.orders import CancelResult
+
+NextCursor = Annotated[str | None, msgspec.Meta(description="Ask again with it for the next page; null: no more")]
+
+
+class OrderPage(msgspec.Struct, frozen=True, kw_only=True):
+    orders: list[Order]
+    next_cursor: NextCursor
+
+
+class TradePage(msgspec.Struct, frozen=True, kw_only=True):
+    trades: list[Trade]
+    next_cursor: NextCursor
+
+
+class PositionPage(msgspec.Struct, frozen=True, kw_only=True):
+    positions: list[Position]
+    next_cursor: NextCursor
+
+
+class AccountPage(msgspec.Struct, frozen=True, kw_only=True):
+    accounts: list[Account]
+    next_cursor: NextCursor
+
+
+class ContractPage(msgspec.Struct, frozen=True, kw_only=True):
+    contracts: list[Contract]
+    next_cursor: NextCursor
+
+
+class TickPage(msgspec.Struct, frozen=True, kw_only=True):
+    ticks: list[Tick]
+    next_cursor: NextCursor
+
+
+class GatewayPage(msgspec.Struct, frozen=True, kw_only=True):
+    gateways: list[GatewayStatus]
+    next_cursor: NextCursor
+
+
+class StrategyPage(msgspec.Struct, frozen=True, kw_only=True):
+    strategies: list[Strategy]
+    next_cursor: NextCursor
+
+
+class BarPage(msgspec.Struct, frozen=True, kw_only=True):
+    bars: list[Bar]
+    next_cursor: NextCursor
+
+
+class OverviewPage(msgspec.Struct, frozen=True, kw_only=True):
+    overview: list[HistoryOverview]
+    next_cursor: NextCursor
+
+
+class CancelAllResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One result for each order that was active and meant."""
+
+    results: list[CancelResult]
+    accepted: int
+    refused: int
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    vt_symbol: VtSymbol
+    gateway_name: GatewayName
+
+
+class SubscriptionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The symbols, and the gateway that each was asked of."""
+
+    subscriptions: list[Subscription]
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True):
+    strategy_name: Annotated[str, msgspec.Meta(examples=["demo"])]
+    parameters: Mapping[str, Any]
+
+
+class Variables(msgspec.Struct, frozen=True, kw_only=True):
+    strategy_name: Annotated[str, msgspec.Meta(examples=["demo"])]
+    variables: Mapping[str, Any]
+
+
+class Removed(msgspec.Struct, frozen=True, kw_only=True):
+    strategy_name: Annotated[str, msgspec.Meta(examples=["demo"])]
+    removed: bool = True
+
+
+class StrategyParameter(msgspec.Struct, frozen=True, kw_only=True):
+    name: Annotated[str, msgspec.Meta(examples=["fast_window"])]
+    type: Annotated[str, msgspec.Meta(examples=["int", "float", "str", "bool", "any"])]
+    default: Any
+
+
+class StrategyClass(msgspec.Struct, frozen=True, kw_only=True):
+    """A class that strategies can be made of: one of vn.py's examples, or of the user's folder."""
+
+    class_name: Annotated[str, msgspec.Meta(examples=["DoubleMaStrategy"])]
+    module: str
+    file: str
+    doc: str
+    author: str
+    parameters: list[StrategyParameter]
+    variables: list[str]
+
+
+class ClassPage(msgspec.Struct, frozen=True, kw_only=True):
+    classes: list[StrategyClass]
+    next_cursor: NextCursor

@@ -1,0 +1,75 @@
+"""The data routes: stored bars and ticks."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from vnpy_core.models import Bar, Tick
+from vnpy_core.routers import examples
+from vnpy_core.routers.answers import BarPage, OverviewPage, TickPage
+from vnpy_core.routers.openapi import answer
+from vnpy_core.routers.pages import encoded
+from vnpy_core.routers.requests import NO_QUERY, BarQuery, HistoryQuery
+from vnpy_core.routers.service import Service
+
+_PAGING = """Oldest first. With `start`: from there on, page by page. Without it: the newest rows, on one page.
+
+按时间升序。给出 `start` 时从该时刻起分页返回；未给出时返回最新的一页。"""
+
+
+def create_data_router(service: Service) -> APIRouter:
+    """Return the routes under ``/data``."""
+    router = APIRouter(prefix="/data", tags=["data"])
+
+    @router.get(
+        "/bars",
+        operation_id="list_bars",
+        summary="List stored bars / 查询历史K线",
+        description=_PAGING,
+        responses=answer(BarPage(bars=[examples.BAR], next_cursor=None), "The bars / K线", 503),
+    )
+    async def list_bars(query: Annotated[BarQuery, Query()]) -> Response:
+        start, limit = _first(query)
+        bars = await service.data.bars(query.vt_symbol, query.interval, start, query.end, limit)
+        return encoded(BarPage(bars=bars[: query.limit], next_cursor=_next(bars, query.limit)))
+
+    @router.get(
+        "/ticks",
+        operation_id="list_stored_ticks",
+        summary="List stored ticks / 查询历史Tick",
+        description=_PAGING,
+        responses=answer(TickPage(ticks=[examples.TICK], next_cursor=None), "The ticks / Tick", 503),
+    )
+    async def list_stored_ticks(query: Annotated[HistoryQuery, Query()]) -> Response:
+        start, limit = _first(query)
+        ticks = await service.data.ticks(query.vt_symbol, start, query.end, limit)
+        return encoded(TickPage(ticks=ticks[: query.limit], next_cursor=_next(ticks, query.limit)))
+
+    @router.get(
+        "/overview",
+        operation_id="get_overview",
+        summary="What the history store holds / 历史数据概览",
+        responses=answer(
+            OverviewPage(overview=[examples.OVERVIEW], next_cursor=None), "One line a series / 各数据序列", 503
+        ),
+        dependencies=NO_QUERY,
+    )
+    async def get_overview() -> Response:
+        return encoded(OverviewPage(overview=await service.data.overview(), next_cursor=None))
+
+    return router
+
+
+def _first(query: HistoryQuery) -> tuple[datetime | None, int]:
+    """Return where the page begins, and how many rows to ask for: with a beginning, one more than it has.
+
+    The cursor of a history is the moment of its next row.
+    """
+    given = [moment for moment in (query.cursor, query.start) if moment is not None]
+    return (max(given), query.limit + 1) if given else (None, query.limit)
+
+
+def _next(rows: Sequence[Bar] | Sequence[Tick], limit: int) -> str | None:
+    return rows[limit].datetime if len(rows) > limit else None

@@ -1,0 +1,119 @@
+"""The OpenAPI document: the models' own schemas, an example with every answer, and every error a route can give."""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from vnpy_core import models
+from vnpy_core.bus import messages
+from vnpy_core.routers import answers
+from vnpy_core.routers.problems import MEDIA_TYPE, Problem
+from vnpy_core.trading.orders import SubmitResult
+
+_REF = "#/components/schemas/{name}"
+
+# Everything that travels; what these are made of comes along.
+_SCHEMAS: tuple[type, ...] = (
+    answers.OrderPage, answers.TradePage, answers.PositionPage, answers.AccountPage, answers.ContractPage,
+    answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
+    answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
+    answers.ClassPage, SubmitResult, Problem, models.SystemStatus, models.Readiness, models.Liveness,
+    models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection, models.Log, models.Alert,
+    messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong, messages.Gap,
+    messages.Failure,
+)  # fmt: skip
+
+_WHEN = {
+    404: "There is no such thing / 不存在",
+    413: "The body is too large / 请求体过大",
+    409: "Refused as things stand / 业务拒绝",
+    422: "The request is malformed / 请求格式错误",
+    500: "Something went wrong in the service / 服务内部错误",
+    503: "Something that is needed is down / 依赖不可用",
+    504: "Handed over, and the outcome is unknown / 结果未知",
+}
+_CODES = {
+    404: "not_found",
+    409: "conflict",
+    413: "body_too_large",
+    422: "invalid",
+    500: "internal",
+    503: "unavailable",
+    504: "outcome_unknown",
+}
+
+TAGS = [
+    {"name": "trading", "description": "Gateways, orders, positions, market data / 接口、委托、持仓、行情"},
+    {"name": "strategies", "description": "CTA strategies / CTA 策略"},
+    {"name": "data", "description": "Stored bars and ticks / 历史数据"},
+    {"name": "system", "description": "How the service is / 服务状态"},
+]
+
+DESCRIPTION = """
+vn.py (VeighNa) as a service. 把 vn.py（VeighNa）作为服务运行。
+
+* Enums travel by name (`LONG`, `OPEN`, `SHFE`); requests may also use vn.py's English or Chinese values.
+  枚举以名称传输；请求中也接受 vn.py 的英文或中文取值。
+* Times are ISO 8601 with an offset, answers in UTC. A time without an offset is refused.
+  时间为带时区偏移的 ISO 8601，返回值为 UTC；缺少时区的时间会被拒绝。
+* Lists are wrapped and paged: pass `next_cursor` as `cursor`. 列表分页：将 `next_cursor` 作为 `cursor` 传回。
+* An unknown query parameter is refused, because a misspelt filter must not mean "all". 未知的查询参数会被拒绝。
+* Errors are RFC 9457 problem documents with `code` and `request_id`. 错误为 RFC 9457 格式。
+* `/ws` is a WebSocket: send `Subscribe`, `Unsubscribe` or `Ping`, receive `Ack`, `Pong`, `Gap` or `Failure`, and
+  arrays of events `{"seq", "topic", "ts", "data"}`. `/ws` 为 WebSocket：消息格式见下方 schemas。
+"""
+
+
+def answer(example: msgspec.Struct, description: str, *errors: int, status: int = 200) -> dict[int | str, Any]:
+    """Return what FastAPI is to document of a route: its answer, and the errors besides 422 and 500."""
+    documented: dict[int | str, Any] = {
+        status: {
+            "description": description,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": _REF.format(name=type(example).__name__)},
+                    "example": msgspec.to_builtins(example),
+                }
+            },
+        }
+    }
+    for code in sorted({*errors, 422, 500}):
+        documented[code] = _problem(code)
+    return documented
+
+
+def _problem(status: int) -> dict[str, Any]:
+    title = _CODES[status].replace("_", " ").capitalize()
+    example = Problem(
+        type=f"urn:vnpy-core:problem:{_CODES[status]}", title=title, status=status,
+        detail="What was wrong, and what to do about it.", code=_CODES[status], request_id="7f3a09c1-42",
+    )  # fmt: skip
+    return {
+        "description": _WHEN[status],
+        "headers": {"X-Request-ID": {"schema": {"type": "string"}}},
+        "content": {
+            MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}, "example": msgspec.to_builtins(example)}
+        },
+    }
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document of ``app``; made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, description=app.description,
+            routes=app.routes, tags=app.openapi_tags,
+        )  # fmt: skip
+        _, components = msgspec.json.schema_components(_SCHEMAS, ref_template=_REF)
+        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        schemas.update(components)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                if "requestBody" in operation:
+                    operation["responses"]["413"] = _problem(413)
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,195 @@
+"""Errors as RFC 9457 problem documents, one shape for all, and the request id that each of them carries."""
+
+import itertools
+import logging
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vnpy_core.errors import CoreError, Invalid
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with one field of a request."""
+
+    field: Annotated[str, msgspec.Meta(examples=["volume"])]
+    message: Annotated[str, msgspec.Meta(examples=["Input should be greater than 0"])]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was not done (RFC 9457). ``code`` is for programs, ``detail`` for people."""
+
+    type: Annotated[str, msgspec.Meta(examples=["urn:vnpy-core:problem:order_refused"])]
+    title: Annotated[str, msgspec.Meta(examples=["Order refused"])]
+    status: Annotated[int, msgspec.Meta(examples=[409])]
+    detail: Annotated[str, msgspec.Meta(examples=["Not enough funds."])]
+    code: Annotated[str, msgspec.Meta(examples=["order_refused"])]
+    request_id: Annotated[str, msgspec.Meta(description="Also in X-Request-ID and in the log", examples=["7f3a-1"])]
+    errors: Annotated[list[FieldError], msgspec.Meta(description="With 422: the fields")] = []
+    traceback: Annotated[str | None, msgspec.Meta(description="With strategy_failed: where it raised")] = None
+    vt_orderid: Annotated[str | None, msgspec.Meta(description="The order this is about, if there is one")] = None
+    intent_id: Annotated[str | None, msgspec.Meta(description="The order intent this is about")] = None
+
+
+def respond(
+    request_id: str, status: int, code: str, title: str, detail: str, *,
+    headers: Mapping[str, str] | None = None, extra: Mapping[str, Any] | None = None,
+) -> Response:  # fmt: skip
+    document = {
+        "type": f"urn:vnpy-core:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+        **(extra or {}),
+    }
+    body = msgspec.json.encode(document, enc_hook=str)
+    return Response(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+class ProblemHandler:
+    """Answers every exception a request ends with. ``allowed`` returns the methods that a path has."""
+
+    def __init__(self, allowed: "AllowedMethods") -> None:
+        self._allowed = allowed
+
+    async def __call__(self, request: Request, error: Exception) -> Response:
+        request_id = id_of(request.scope)
+        if isinstance(error, CoreError):
+            if error.status >= 500:
+                logger.warning("Request %s: %s: %s", request_id, error.error_code, error.detail)
+            return respond(
+                request_id, error.status, error.error_code, error.title, error.detail, extra=error.extra
+            )
+        if isinstance(error, RequestValidationError):
+            errors = [_field_error(one) for one in error.errors()]
+            detail = "; ".join(f"{one.field}: {one.message}" for one in errors[:5])
+            return respond(request_id, 422, Invalid.code, Invalid.title, detail, extra={"errors": errors})
+        if isinstance(error, BodyTooLarge):
+            return respond(request_id, 413, "body_too_large", "Body too large", error.detail)
+        if isinstance(error, HTTPException):
+            return self._framework_error(request, request_id, error)
+        return unexpected(request_id, error)
+
+    def _framework_error(self, request: Request, request_id: str, error: HTTPException) -> Response:
+        status, path = error.status_code, request.url.path
+        headers = dict(error.headers or {})
+        if status == HTTPStatus.BAD_REQUEST:
+            # The framework's word for a body that it cannot decode; what does not parse is answered like that too.
+            return respond(request_id, 422, Invalid.code, Invalid.title, "The body is not JSON in UTF-8.")
+        if status == HTTPStatus.NOT_FOUND:
+            code, title, detail = "not_found", "Not found", f"There is nothing at {path}."
+        elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(self._allowed.at(path))
+            code, title = "method_not_allowed", "Method not allowed"
+            detail = f"{path} does not take {request.method}, but {headers['Allow']}."
+        else:
+            code, title, detail = f"http_{status}", HTTPStatus(status).phrase.capitalize(), error.detail
+        return respond(request_id, status, code, title, detail, headers=headers)
+
+
+def unexpected(request_id: str, error: Exception) -> Response:
+    """Answer what nobody foresaw: logged in full, told without internals."""
+    logger.error("Request %s failed", request_id, exc_info=error)
+    return respond(
+        request_id, 500, CoreError.code, CoreError.title,
+        f"Something went wrong in the service; its log says what, under request id {request_id}.",
+    )  # fmt: skip
+
+
+class AllowedMethods:
+    """Which methods each path takes, over all routes: a 405 must name all of them."""
+
+    def __init__(self) -> None:
+        self._plain: dict[str, set[str]] = {}
+        self._patterns: list[tuple[re.Pattern[str], frozenset[str]]] = []
+
+    def add(self, path: str, methods: Collection[str]) -> None:
+        """Note a route; ``path`` may have parameters in braces."""
+        if "{" in path:
+            self._patterns.append((compile_path(path)[0], frozenset(methods)))
+        else:
+            self._plain.setdefault(path, set()).update(methods)
+
+    def at(self, path: str) -> list[str]:
+        if (plain := self._plain.get(path)) is not None:
+            return sorted(plain)
+        return sorted({method for pattern, methods in self._patterns if pattern.match(path) for method in methods})
+
+
+class BodyTooLarge(HTTPException):
+    """An exception of the framework's, because it answers any other that comes while it reads the body itself."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"A body has at most {limit} bytes.")
+
+
+class RequestContext:
+    """Outermost of our own: gives each request its id, bounds its body, and answers an exception that nothing below
+    has answered."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+        self._prefix = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = next(
+            (value for name, value in scope["headers"] if name == b"x-request-id" and _SANE_ID.fullmatch(value)), None
+        ) or b"%b-%d" % (self._prefix.encode(), next(self._numbers))
+        scope["vnpy_core.request_id"] = request_id.decode()
+        started = False
+        left = self._max_body_bytes
+
+        async def receive_bounded() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise BodyTooLarge(self._max_body_bytes)
+            return message
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"].append((b"x-request-id", request_id))
+            await send(message)
+
+        try:
+            await self._app(scope, receive_bounded, send_with_id)
+        except Exception as error:
+            if started:
+                raise
+            await unexpected(request_id.decode(), error)(scope, receive, send_with_id)
+
+
+def id_of(scope: Scope) -> str:
+    return str(scope.get("vnpy_core.request_id", ""))
+
+
+def _field_error(error: Mapping[str, Any]) -> FieldError:
+    where, *path = error["loc"]
+    # A body that is no JSON has a position for a path; that is no field.
+    field = ".".join(str(part) for part in path) if path and not isinstance(path[0], int) else str(where)
+    return FieldError(field=field, message=str(error["msg"]).removeprefix("Value error, "))

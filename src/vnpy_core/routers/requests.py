@@ -1,0 +1,324 @@
+"""What clients may ask: the bodies and query parameters of the API, checked before anything is done with them."""
+
+import json
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from fastapi import Depends, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from vnpy_core.enums import Direction, Exchange, Interval, Offset, OrderStatus, OrderType, Product, parse_enum
+from vnpy_core.models import OrderSpec, to_timestamp
+from vnpy_core.trading.orders import OrderFilter
+
+MAX_LIMIT = 10_000
+NAMES = "By name, or by vn.py's English or Chinese value / 名称，或 vn.py 的英文、中文取值"
+
+_E = TypeVar("_E", Direction, Exchange, Interval, Offset, OrderStatus, OrderType, Product)
+# No control characters; blanks are part of some exchanges' symbols ("SP a2501&a2505").
+_SYMBOL = r"[^\x00-\x1f\x7f]{1,64}"
+_VT_SYMBOL = re.compile(rf"^{_SYMBOL}\.({'|'.join(Exchange)})$")
+_OFFSET_WITHOUT_PLUS = re.compile(r" (\d\d:?\d\d)$")
+
+
+def _named(kind: type[_E]) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse_enum(kind, value) if isinstance(value, str) else value)
+
+
+def _vt_symbol(text: str) -> str:
+    if not _VT_SYMBOL.fullmatch(text):
+        raise ValueError("must be symbol.EXCHANGE, such as rb2501.SHFE")
+    return text
+
+
+def _moment(value: Any) -> datetime:
+    """Parse ISO 8601 with an offset; a plus sign that came as a blank, as it does in a careless URL, is taken back."""
+    try:
+        moment = datetime.fromisoformat(_OFFSET_WITHOUT_PLUS.sub(r"+\1", value))
+        if moment.tzinfo is None:
+            raise ValueError
+        to_timestamp(moment)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{value!r} is no ISO 8601 time with an offset, such as 2026-01-05T09:30:00+08:00") from error
+    return moment
+
+
+def _json_object(values: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what Python's JSON parser lets through and nobody after it can carry."""
+    try:
+        json.dumps(values, allow_nan=False)
+        msgspec.json.decode(msgspec.json.encode(values))
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise ValueError("must be made of finite numbers and of valid Unicode, and not be nested too deep") from error
+    return values
+
+
+AnyDirection = Annotated[Direction, _named(Direction)]
+AnyExchange = Annotated[Exchange, _named(Exchange)]
+AnyInterval = Annotated[Interval, _named(Interval)]
+AnyOffset = Annotated[Offset, _named(Offset)]
+AnyOrderStatus = Annotated[OrderStatus, _named(OrderStatus)]
+AnyOrderType = Annotated[OrderType, _named(OrderType)]
+AnyProduct = Annotated[Product, _named(Product)]
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+Symbol = Annotated[str, Field(pattern=f"^{_SYMBOL}$", examples=["rb2501"])]
+VtSymbol = Annotated[
+    str,
+    AfterValidator(_vt_symbol),
+    Field(
+        json_schema_extra={"pattern": _VT_SYMBOL.pattern}, description="symbol.EXCHANGE", examples=["rb2501.SHFE"]
+    ),
+]
+JsonObject = Annotated[dict[str, Any], AfterValidator(_json_object)]
+GatewayName = Annotated[str, Field(pattern=f"^{_SYMBOL}$", examples=["SIM"])]
+Text = Annotated[str, Field(max_length=128)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Query(BaseModel):
+    # A misspelt filter must not quietly mean "all of them".
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Nothing(_Query):
+    """No query parameters at all."""
+
+
+async def _no_query(query: Annotated[_Nothing, Query()]) -> None:
+    """Refuse every query parameter. Async, because FastAPI sends what is not to a thread."""
+
+
+NO_QUERY = [Depends(_no_query)]
+
+
+def _cursor(table: str) -> Any:
+    """Return the description of a list's cursor; the form is the read model's."""
+    return Field(
+        pattern=f"^{table}-[0-9a-f]{{1,16}}$",
+        description="next_cursor of the page before / 上一页的 next_cursor",
+        examples=[f"{table}-1f4"],
+    )
+
+
+class Page(_Query):
+    """One page of a list; each list adds its own cursor."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows on this page / 本页行数")] = 1000
+
+
+class GatewayQuery(Page):
+    cursor: Annotated[str | None, _cursor("gateways")] = None
+
+
+class StrategyQuery(Page):
+    cursor: Annotated[str | None, _cursor("strategies")] = None
+
+
+class OrderQuery(Page):
+    """Which orders; every filter given must hold."""
+
+    cursor: Annotated[str | None, _cursor("orders")] = None
+    vt_symbol: VtSymbol | None = None
+    symbol: Symbol | None = None
+    exchange: AnyExchange | None = None
+    gateway_name: GatewayName | None = None
+    status: AnyOrderStatus | None = None
+    active: Annotated[bool | None, Field(description="Still in the market / 仍可成交")] = None
+    direction: AnyDirection | None = None
+    reference: Annotated[Text | None, Field(description="The whole reference / 完整来源标识")] = None
+    strategy: Annotated[Text | None, Field(description="Strategy that sent it / 发出委托的策略")] = None
+    since: Annotated[Moment | None, Field(description="Not before this moment / 不早于此时刻")] = None
+
+    def which(self) -> OrderFilter:
+        given = self.model_dump(exclude={"cursor", "limit", "since"})
+        return OrderFilter(**given, since=to_timestamp(self.since) if self.since else None)
+
+
+class TradeQuery(Page):
+    cursor: Annotated[str | None, _cursor("trades")] = None
+    vt_symbol: VtSymbol | None = None
+    symbol: Symbol | None = None
+    exchange: AnyExchange | None = None
+    gateway_name: GatewayName | None = None
+    direction: AnyDirection | None = None
+    vt_orderid: Annotated[Text | None, Field(description="Fills of this order / 该委托的成交")] = None
+    since: Annotated[Moment | None, Field(description="Not before this moment / 不早于此时刻")] = None
+
+
+class PositionQuery(Page):
+    cursor: Annotated[str | None, _cursor("positions")] = None
+    vt_symbol: VtSymbol | None = None
+    symbol: Symbol | None = None
+    exchange: AnyExchange | None = None
+    gateway_name: GatewayName | None = None
+    direction: AnyDirection | None = None
+
+
+class AccountQuery(Page):
+    cursor: Annotated[str | None, _cursor("accounts")] = None
+    gateway_name: GatewayName | None = None
+
+
+class ContractQuery(Page):
+    cursor: Annotated[str | None, _cursor("contracts")] = None
+    vt_symbol: VtSymbol | None = None
+    symbol: Annotated[Symbol | None, Field(description="What the symbol begins with / 代码前缀")] = None
+    exchange: AnyExchange | None = None
+    gateway_name: GatewayName | None = None
+    product: AnyProduct | None = None
+
+
+class TickQuery(Page):
+    cursor: Annotated[str | None, _cursor("ticks")] = None
+    vt_symbol: Annotated[
+        list[VtSymbol] | None, Field(description="May be repeated / 可重复", max_length=1000)
+    ] = None
+    exchange: AnyExchange | None = None
+    gateway_name: GatewayName | None = None
+
+
+class CancelQuery(_Query):
+    gateway_name: Annotated[
+        GatewayName | None, Field(description="With a plain orderid: its gateway / 使用普通委托号时的接口名")
+    ] = None
+
+
+class HistoryQuery(_Query):
+    vt_symbol: VtSymbol
+    start: Annotated[Moment | None, Field(description="First moment, with offset / 起始时刻（含时区）")] = None
+    end: Annotated[Moment | None, Field(description="Last moment, with offset / 截止时刻（含时区）")] = None
+    cursor: Annotated[Moment | None, Field(description="next_cursor of the page before / 上一页的 next_cursor")] = None
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows on this page / 本页行数")] = 1000
+
+
+class BarQuery(HistoryQuery):
+    interval: Annotated[
+        Annotated[Literal[Interval.MINUTE, Interval.HOUR, Interval.DAILY, Interval.WEEKLY], _named(Interval)],
+        Field(description=f"{NAMES}: 1m, 1h, d, w"),
+    ] = Interval.MINUTE
+
+
+class OrderBody(_Body):
+    """An order to send."""
+
+    symbol: Symbol
+    exchange: Annotated[AnyExchange, Field(description=NAMES)]
+    direction: Annotated[
+        Annotated[Literal[Direction.LONG, Direction.SHORT], _named(Direction)], Field(description=NAMES)
+    ]
+    type: Annotated[AnyOrderType, Field(description=NAMES)]
+    price: Annotated[float, Field(allow_inf_nan=False, description="0 for a market order / 市价单填 0")]
+    volume: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    offset: Annotated[AnyOffset, Field(description=NAMES)] = Offset.NONE
+    gateway_name: Annotated[
+        GatewayName | None,
+        Field(description="May be left out if one gateway alone has the contract / 仅一个接口有该合约时可省略"),
+    ] = None
+    reference: Annotated[Text, Field(description="Who asks, for the list of orders / 来源标识")] = ""
+    client_order_id: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+            description="Good for one order ever; a second use is refused / 只能使用一次，重复即拒绝",
+            examples=["desk-1-000042"],
+        ),
+    ] = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "gateway_name": "SIM", "symbol": "rb2501", "exchange": "SHFE", "direction": "LONG",
+                    "offset": "OPEN", "type": "LIMIT", "price": 3500.0, "volume": 1.0,
+                }
+            ]
+        }
+    )  # fmt: skip
+
+    def spec(self) -> OrderSpec:
+        return OrderSpec(**self.model_dump(exclude={"gateway_name", "client_order_id"}))
+
+
+class CancelAllBody(_Body):
+    """Which active orders to cancel; with no filter at all: every one."""
+
+    vt_symbol: VtSymbol | None = None
+    symbol: Symbol | None = None
+    exchange: Annotated[AnyExchange | None, Field(description=NAMES)] = None
+    gateway_name: GatewayName | None = None
+    direction: Annotated[AnyDirection | None, Field(description=NAMES)] = None
+    reference: Text | None = None
+    strategy: Text | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"gateway_name": "SIM", "vt_symbol": "rb2501.SHFE"}]})
+
+    def which(self) -> OrderFilter:
+        return OrderFilter(**self.model_dump())
+
+
+class SubscriptionBody(_Body):
+    """Symbols whose ticks are wanted, or no longer wanted."""
+
+    vt_symbols: Annotated[list[VtSymbol], Field(min_length=1, max_length=1000)]
+    gateway_name: Annotated[
+        GatewayName | None,
+        Field(description="May be left out if one gateway alone has the contract / 仅一个接口有该合约时可省略"),
+    ] = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"vt_symbols": ["rb2501.SHFE", "IF2501.CFFEX"]}]})
+
+
+def _strategy_name(name: str) -> str:
+    if name == "classes":
+        raise ValueError("'classes' is the name of a route")
+    return name
+
+
+StrategyName = Annotated[
+    str,
+    Field(
+        # Part of a URL path, of a file name in vn.py's folder and of an order's reference.
+        pattern=r"^\w[\w.\-]{0,63}$",
+        json_schema_extra={"not": {"const": "classes"}},
+        examples=["demo"],
+    ),
+    AfterValidator(_strategy_name),
+]
+
+
+class StrategyBody(_Body):
+    """A strategy to add."""
+
+    class_name: Annotated[str, Field(pattern=r"^\w{1,128}$", examples=["DoubleMaStrategy"])]
+    strategy_name: StrategyName
+    vt_symbol: VtSymbol
+    setting: Annotated[
+        JsonObject, Field(description="Parameters that differ from the class's / 与策略类默认值不同的参数")
+    ] = Field(default_factory=dict)
+    auto_start: Annotated[
+        bool, Field(description="Initialise and start it whenever the service starts / 服务启动时自动初始化并启动")
+    ] = False
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "class_name": "DoubleMaStrategy", "strategy_name": "demo", "vt_symbol": "rb2501.SHFE",
+                    "setting": {"fast_window": 10}, "auto_start": True,
+                }
+            ]
+        }
+    )  # fmt: skip
+
+
+class ParametersBody(_Body):
+    """Parameters to change; those left out stay as they are."""
+
+    parameters: Annotated[JsonObject, Field(min_length=1)]
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"parameters": {"fast_window": 12}}]})

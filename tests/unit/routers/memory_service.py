@@ -1,0 +1,307 @@
+"""A service in memory: the real read model, pipeline, order service and hub, over an engine that is made up."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime
+from typing import Any
+
+import httpx
+import msgspec
+
+from vnpy_core.bus.hub import WebSocketHub
+from vnpy_core.bus.pipeline import Pipeline
+from vnpy_core.config.settings import WebSocketSettings
+from vnpy_core.data.read_model import ReadModel
+from vnpy_core.enums import Exchange, GatewayState, Interval, OrderStatus, StrategyState
+from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, StrategyFailed, Unavailable
+from vnpy_core.events import Event
+from vnpy_core.models import (
+    Bar,
+    Contract,
+    GatewayStatus,
+    HistoryOverview,
+    Liveness,
+    Model,
+    Order,
+    OrderSpec,
+    Readiness,
+    Strategy,
+    SystemStatus,
+    Tick,
+    to_timestamp,
+)
+from vnpy_core.routers import examples
+from vnpy_core.trading.orders import OrderService
+
+
+class MemoryJournal:
+    """Numbers facts; ``full`` makes it refuse them."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.first_seq = 1
+        self.full = False
+
+    @property
+    def last_seq(self) -> int:
+        return len(self.events)
+
+    async def append(self, events: Sequence[Event]) -> None:
+        await self.check()
+        for event in events:
+            self.events.append(event)
+            event.seq = len(self.events)
+
+    async def check(self) -> None:
+        if self.full:
+            raise Unavailable("The disk is full.")
+
+    async def read(self, after: int, limit: int) -> list[Any]:
+        return self.events[after : after + limit]
+
+
+class Engine:
+    """Takes every order of a symbol it knows, and keeps it until it is cancelled."""
+
+    def __init__(self, state: ReadModel, emit: Callable[[Model], None]) -> None:
+        self._state = state
+        self._emit = emit
+        self.failure: BaseException | None = None
+        self.count = 0
+
+    def call(self, fn: Callable[[], Any]) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn())
+        except BaseException as error:  # noqa: BLE001 -- carried to the caller
+            future.set_exception(error)
+        return future
+
+    def send_order(self, gateway_name: str, spec: OrderSpec) -> str:
+        if self.failure is not None:
+            raise self.failure
+        if self._state.contracts.get(f"{gateway_name}.{spec.vt_symbol}") is None:
+            raise NotFound(f"gateway {gateway_name} has no contract {spec.vt_symbol}", code="unknown_contract")
+        self.count += 1
+        vt_orderid = f"{gateway_name}.{self.count}"
+        self._emit(
+            Order(
+                vt_orderid=vt_orderid, orderid=str(self.count), gateway_name=gateway_name, symbol=spec.symbol,
+                exchange=spec.exchange, vt_symbol=spec.vt_symbol, type=spec.type, direction=spec.direction,
+                offset=spec.offset, price=spec.price, volume=spec.volume, traded=0.0, status=OrderStatus.NOTTRADED,
+                datetime=examples.ORDER.datetime, reference=spec.reference,
+            )
+        )  # fmt: skip
+        return vt_orderid
+
+    def cancel_order(self, vt_orderid: str) -> None:
+        event = self._state.orders.get(vt_orderid)
+        if event is None:
+            raise NotFound(f"no order {vt_orderid}", code="unknown_order")
+        self._emit(msgspec.structs.replace(event.data, status=OrderStatus.CANCELLED))
+
+
+class Gateways:
+    def __init__(self, state: ReadModel, emit: Callable[[Model], None]) -> None:
+        self._state = state
+        self._emit = emit
+        self.setting: Mapping[str, Any] | None = None
+
+    async def connect(self, name: str, setting: Mapping[str, Any] | None = None) -> GatewayStatus:
+        self.setting = setting
+        return self._become(name, GatewayState.CONNECTING)
+
+    async def disconnect(self, name: str) -> GatewayStatus:
+        return self._become(name, GatewayState.DISCONNECTED)
+
+    def _become(self, name: str, state: GatewayState) -> GatewayStatus:
+        event = self._state.gateways.get(name)
+        if event is None:
+            raise NotFound(f"There is no gateway {name!r}.")
+        assert isinstance(event.data, GatewayStatus)
+        status = msgspec.structs.replace(event.data, state=state)
+        self._emit(status)
+        return status
+
+    async def subscribe(self, vt_symbols: Sequence[str], gateway_name: str | None = None) -> list[Contract]:
+        found = []
+        for vt_symbol in vt_symbols:
+            event = self._state.contracts.get(f"{gateway_name or 'SIM'}.{vt_symbol}")
+            if event is None:
+                raise NotFound(f"No contract {vt_symbol!r} is known.", code="unknown_contract")
+            assert isinstance(event.data, Contract)
+            found.append(event.data)
+        return found
+
+    unsubscribe = subscribe
+
+
+class Strategies:
+    """Strategies that do nothing; one of class Broken fails to start."""
+
+    def __init__(self, emit: Callable[[Model], None]) -> None:
+        self._emit = emit
+        self._strategies: dict[str, Strategy] = {}
+
+    def classes(self) -> list[dict[str, Any]]:
+        return [msgspec.to_builtins(examples.STRATEGY_CLASS)]
+
+    def class_detail(self, class_name: str) -> dict[str, Any]:
+        if class_name != examples.STRATEGY_CLASS.class_name:
+            raise NotFound(f"There is no strategy class {class_name!r}.")
+        return self.classes()[0]
+
+    def get(self, name: str) -> Strategy:
+        if name not in self._strategies:
+            raise NotFound(f"There is no strategy {name!r}.")
+        return self._strategies[name]
+
+    async def add(
+        self, class_name: str, strategy_name: str, vt_symbol: str, setting: Mapping[str, Any], auto_start: bool
+    ) -> Strategy:
+        if class_name not in ("DoubleMaStrategy", "Broken"):
+            raise NotFound(f"There is no strategy class {class_name!r}.")
+        if strategy_name in self._strategies:
+            raise Conflict(f"There is a strategy {strategy_name!r} already.", code="duplicate_strategy")
+        return self._keep(
+            msgspec.structs.replace(
+                examples.STRATEGY, class_name=class_name, strategy_name=strategy_name, vt_symbol=vt_symbol,
+                parameters={**examples.STRATEGY.parameters, **setting}, auto_start=auto_start,
+                state=StrategyState.ADDED, inited=False, trading=False, revision=0,
+            )
+        )  # fmt: skip
+
+    def _keep(self, strategy: Strategy) -> Strategy:
+        strategy = msgspec.structs.replace(strategy, revision=strategy.revision + 1)
+        self._strategies[strategy.strategy_name] = strategy
+        self._emit(strategy)
+        return strategy
+
+    async def remove(self, name: str) -> None:
+        strategy = self.get(name)
+        if strategy.trading:
+            raise Conflict(f"Strategy {name!r} trades: stop it first.", code="trading")
+        self._keep(msgspec.structs.replace(strategy, state=StrategyState.REMOVED))
+        del self._strategies[name]
+
+    async def init(self, name: str) -> Strategy:
+        return self._keep(msgspec.structs.replace(self.get(name), state=StrategyState.INITED, inited=True))
+
+    async def start(self, name: str) -> Strategy:
+        strategy = self.get(name)
+        if strategy.class_name == "Broken":
+            raise StrategyFailed("on_start of it raised.", traceback="Traceback …\nValueError: broken")
+        if not strategy.inited:
+            raise Conflict(f"Strategy {name!r} is ADDED: init it first.", code="not_initialised")
+        return self._keep(msgspec.structs.replace(strategy, state=StrategyState.TRADING, trading=True))
+
+    async def stop(self, name: str) -> Strategy:
+        return self._keep(msgspec.structs.replace(self.get(name), state=StrategyState.INITED, trading=False))
+
+    def parameters(self, name: str) -> Mapping[str, Any]:
+        return self.get(name).parameters
+
+    async def set_parameters(self, name: str, partial: Mapping[str, Any]) -> Mapping[str, Any]:
+        strategy = self.get(name)
+        unknown = [field for field in partial if field not in strategy.parameters]
+        if unknown:
+            errors = [{"field": field, "message": "unknown parameter"} for field in unknown]
+            raise Invalid("The setting is not valid.", errors=errors)
+        parameters = {**strategy.parameters, **partial}
+        self._keep(msgspec.structs.replace(strategy, parameters=parameters))
+        return parameters
+
+    def variables(self, name: str) -> Mapping[str, Any]:
+        return self.get(name).variables
+
+
+class History:
+    """Some bars a minute apart, ticks likewise, and what was asked for."""
+
+    def __init__(self) -> None:
+        moments = [f"2026-01-05T01:{minute:02}:00.000000+00:00" for minute in range(30, 40)]
+        self._bars = [msgspec.structs.replace(examples.BAR, datetime=moment) for moment in moments]
+        self._ticks = [msgspec.structs.replace(examples.TICK, datetime=moment) for moment in moments]
+        self.asked: list[Any] = []
+
+    async def bars(
+        self, vt_symbol: str, interval: Interval, start: datetime | None, end: datetime | None, limit: int
+    ) -> list[Bar]:
+        self.asked.append((vt_symbol, interval, start, end, limit))
+        return _between(self._bars, start, end)[:limit] if vt_symbol == "rb2501.SHFE" else []
+
+    async def ticks(
+        self, vt_symbol: str, start: datetime | None, end: datetime | None, limit: int
+    ) -> list[Tick]:
+        self.asked.append((vt_symbol, start, end, limit))
+        return _between(self._ticks, start, end)[:limit] if vt_symbol == "rb2501.SHFE" else []
+
+    async def overview(self) -> list[HistoryOverview]:
+        return [examples.OVERVIEW]
+
+
+def _between(rows: Iterable[Any], start: datetime | None, end: datetime | None) -> list[Any]:
+    first, last = to_timestamp(start) if start else "", to_timestamp(end) if end else "9999"
+    return [row for row in rows if first <= row.datetime <= last]
+
+
+class MemoryService:
+    """Everything that the routers ask for."""
+
+    def __init__(self) -> None:
+        self.journal = MemoryJournal()
+        self.read_model = ReadModel()
+        self.pipeline = Pipeline(self.journal, self.read_model, backoff_s=(0.001, 0.01))
+        self.hub = WebSocketHub(self.read_model, WebSocketSettings(batch_interval_ms=0), self.journal)
+        self.pipeline.subscribe(self.hub.publish)
+        emit = self.pipeline.emit
+        self.engine = Engine(self.read_model, emit)
+        self.orders = OrderService(self.engine, self.engine.call, self.pipeline, self.read_model, timeout_s=1)
+        self.gateways = Gateways(self.read_model, emit)
+        self.strategies = Strategies(emit)
+        self.data = History()
+        self.live, self.ready = examples.LIVENESS, examples.READINESS
+        self.status_error: CoreError | None = None
+
+    async def tell(self, *models: Model) -> None:
+        """Have these facts and ticks known."""
+        for model in models:
+            self.pipeline.emit(model)
+        await self.pipeline.drain()
+
+    async def status(self) -> SystemStatus:
+        if self.status_error is not None:
+            raise self.status_error
+        return msgspec.structs.replace(examples.SYSTEM, sessions=self.hub.statuses())
+
+    def liveness(self) -> Liveness:
+        return self.live
+
+    async def readiness(self) -> Readiness:
+        return self.ready
+
+
+def contract(vt_symbol: str, gateway_name: str = "SIM", **changes: Any) -> Contract:
+    symbol, _, exchange = vt_symbol.rpartition(".")
+    return msgspec.structs.replace(
+        examples.CONTRACT, vt_symbol=vt_symbol, symbol=symbol, exchange=Exchange(exchange),
+        gateway_name=gateway_name, **changes,
+    )  # fmt: skip
+
+
+class Api:
+    """The application, and a client of it."""
+
+    def __init__(self, service: MemoryService, http: httpx.AsyncClient) -> None:
+        self.service = service
+        self.http = http
+
+    async def get(self, path: str, expect: int = 200, **params: Any) -> Any:
+        response = await self.http.get(path, params=params)
+        assert response.status_code == expect, response.text
+        return response.json()
+
+    async def send(self, method: str, path: str, body: Any = None, expect: int = 200, **params: Any) -> Any:
+        response = await self.http.request(method, path, json=body, params=params)
+        assert response.status_code == expect, response.text
+        return response.json()

@@ -1,0 +1,86 @@
+"""The strategy routes."""
+
+import msgspec
+import pytest
+from tests.unit.routers.memory_service import Api
+
+from vnpy_core.routers import examples
+
+DEMO = {"class_name": "DoubleMaStrategy", "strategy_name": "demo", "vt_symbol": "rb2501.SHFE"}
+
+
+async def test_classes_are_listed_with_their_parameters(api: Api) -> None:
+    described = msgspec.to_builtins(examples.STRATEGY_CLASS)
+    assert await api.get("/strategies/classes") == {"classes": [described], "next_cursor": None}
+    assert await api.get("/strategies/classes/DoubleMaStrategy") == described
+    await api.get("/strategies/classes/Nobody", expect=404)
+
+
+async def test_a_strategy_lives_from_add_to_remove(api: Api) -> None:
+    added = await api.send("POST", "/strategies", DEMO | {"setting": {"fast_window": 5}, "auto_start": True}, 201)
+    assert (added["state"], added["auto_start"], added["parameters"]["fast_window"]) == ("ADDED", True, 5)
+    await api.service.pipeline.drain()
+    assert [one["strategy_name"] for one in (await api.get("/strategies"))["strategies"]] == ["demo"]
+    assert await api.get("/strategies/") == await api.get("/strategies")
+    assert (await api.send("POST", "/strategies/demo/start", expect=409))["code"] == "not_initialised"
+    assert (await api.send("POST", "/strategies/demo/init"))["inited"] is True
+    assert (await api.send("POST", "/strategies/demo/start"))["trading"] is True
+    assert (await api.get("/strategies/demo"))["state"] == "TRADING"
+    assert (await api.send("DELETE", "/strategies/demo", expect=409))["code"] == "trading"
+    assert (await api.send("POST", "/strategies/demo/stop"))["trading"] is False
+    assert await api.send("DELETE", "/strategies/demo") == {"strategy_name": "demo", "removed": True}
+    await api.get("/strategies/demo", expect=404)
+    await api.service.pipeline.drain()
+    assert (await api.get("/strategies"))["strategies"] == []
+
+
+async def test_parameters_and_variables_are_read_and_parameters_changed(api: Api) -> None:
+    await api.send("POST", "/strategies/", DEMO, 201)
+    before = await api.get("/strategies/demo/parameters")
+    assert before == {"strategy_name": "demo", "parameters": {"fast_window": 10, "slow_window": 20}}
+    changed = await api.send("PUT", "/strategies/demo/parameters", {"parameters": {"fast_window": 12}})
+    assert changed["parameters"] == {"fast_window": 12, "slow_window": 20}
+    refused = await api.send("PUT", "/strategies/demo/parameters", {"parameters": {"fast": 12}}, 422)
+    assert refused["errors"] == [{"field": "fast", "message": "unknown parameter"}]
+    assert (await api.get("/strategies/demo/variables"))["variables"] == dict(examples.STRATEGY.variables)
+
+
+async def test_a_strategy_that_raises_is_answered_with_its_traceback(api: Api) -> None:
+    await api.send("POST", "/strategies", DEMO | {"class_name": "Broken"}, 201)
+    failed = await api.send("POST", "/strategies/demo/start", expect=409)
+    assert failed["code"] == "strategy_failed"
+    assert "ValueError: broken" in failed["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"strategy_name": "classes"}, "strategy_name"),
+        ({"strategy_name": ""}, "strategy_name"),
+        ({"strategy_name": "a/b"}, "strategy_name"),
+        ({"strategy_name": ".."}, "strategy_name"),
+        ({"strategy_name": "x" * 65}, "strategy_name"),
+        ({"vt_symbol": "rb2501"}, "vt_symbol"),
+        ({"setting": []}, "setting"),
+        ({"settings": {}}, "settings"),
+    ],
+)
+async def test_a_malformed_strategy_is_refused_by_field(api: Api, values: dict[str, object], field: str) -> None:
+    problem = await api.send("POST", "/strategies", DEMO | values, 422)
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", '"\\ud800"', "[" * 5000 + "]" * 5000])
+async def test_what_json_should_not_carry_is_refused(api: Api, value: str) -> None:
+    await api.send("POST", "/strategies", DEMO, 201)
+    response = await api.http.put(
+        "/strategies/demo/parameters",
+        content='{"parameters": {"fast_window": ' + value + "}}", headers={"content-type": "application/json"},
+    )  # fmt: skip
+    assert response.status_code == 422, response.text
+    assert response.json()["code"] == "invalid"
+
+
+async def test_names_in_any_script_are_good(api: Api) -> None:
+    await api.send("POST", "/strategies", DEMO | {"strategy_name": "双均线-1"}, 201)
+    assert (await api.get("/strategies/双均线-1"))["strategy_name"] == "双均线-1"

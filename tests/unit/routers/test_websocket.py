@@ -1,0 +1,148 @@
+"""The /ws endpoint: what it does with a connection, seen from the ASGI side."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.types import Message
+from tests.unit.routers.memory_service import MemoryService
+
+from vnpy_core.app import create_app
+from vnpy_core.bus.messages import CloseCode
+from vnpy_core.routers import examples
+
+
+class Connection:
+    """A client's side of an ASGI WebSocket. Takes what is sent while ``reading`` is set."""
+
+    def __init__(self, service: MemoryService) -> None:
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.gone = False
+        scope = {
+            "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": b"", "headers": [],
+            "client": ("127.0.0.1", 50412), "subprotocols": [], "scheme": "ws", "root_path": "",
+        }  # fmt: skip
+        self._to_app.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.create_task(create_app(service)(scope, self._to_app.get, self._send))
+
+    async def _send(self, message: Message) -> None:
+        await self.reading.wait()
+        if self.gone:
+            raise OSError("gone")
+        self._from_app.put_nowait(message)
+
+    def say(self, message: Any) -> None:
+        self._to_app.put_nowait({"type": "websocket.receive", "text": msgspec.json.encode(message).decode()})
+
+    def say_bytes(self, data: bytes) -> None:
+        self._to_app.put_nowait({"type": "websocket.receive", "bytes": data})
+
+    def leave(self) -> None:
+        self.gone = True
+        self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1001})
+
+    async def message(self) -> Message:
+        return await asyncio.wait_for(self._from_app.get(), 5)
+
+    async def text(self) -> Any:
+        message = await self.message()
+        assert message["type"] == "websocket.send"
+        return msgspec.json.decode(message["text"].encode())
+
+    async def accepted(self) -> "Connection":
+        assert (await self.message())["type"] == "websocket.accept"
+        return self
+
+
+@pytest.fixture
+async def connection(service: MemoryService) -> AsyncIterator[Connection]:
+    made = await Connection(service).accepted()
+    yield made
+    made.leave()
+    await asyncio.wait_for(made.task, 5)
+    assert service.hub.statuses() == []
+
+
+async def test_a_snapshot_and_then_what_happens(service: MemoryService, connection: Connection) -> None:
+    connection.say({"type": "subscribe", "id": 1, "topics": ["order", "tick.rb2501"], "snapshot": True})
+    assert await connection.text() == {"type": "ack", "id": 1, "topics": ["order", "tick.rb2501"]}
+    order, tick = await connection.text()
+    assert (order["topic"], order["data"]) == ("order.updated", msgspec.to_builtins(examples.ORDER))
+    assert (tick["topic"], tick["seq"]) == ("tick.rb2501.SHFE", None)
+    await service.tell(msgspec.structs.replace(examples.ORDER, traded=2.0))
+    ((event),) = await connection.text()
+    assert event["seq"] > order["seq"]
+    assert event["data"]["traded"] == 2.0
+
+
+async def test_a_binary_frame_is_answered_by_an_error(connection: Connection) -> None:
+    connection.say_bytes(b'{"type": "ping"}')
+    assert (await connection.text())["code"] == "binary"
+    connection.say({"type": "ping", "id": 2})
+    assert (await connection.text())["type"] == "pong"
+
+
+async def test_a_session_is_seen_while_it_lasts(service: MemoryService, connection: Connection) -> None:
+    connection.say({"type": "subscribe", "id": 1, "topics": ["order"]})
+    await connection.text()
+    (status,) = service.hub.statuses()
+    assert (status.client, status.topics) == ("127.0.0.1:50412", ["order"])
+
+
+async def test_a_client_that_is_too_slow_is_closed_with_its_code(service: MemoryService) -> None:
+    connection = await Connection(service).accepted()
+    connection.say({"type": "subscribe", "id": 1, "topics": ["order"]})
+    await connection.text()
+    connection.reading.clear()
+    await service.tell(
+        *(msgspec.structs.replace(examples.ORDER, vt_orderid=f"SIM.{number}") for number in range(10_002))
+    )
+    assert service.hub.statuses() == []
+    connection.reading.set()
+    while (message := await connection.message())["type"] == "websocket.send":
+        pass
+    assert (message["type"], message["code"]) == ("websocket.close", CloseCode.TOO_SLOW)
+    await asyncio.wait_for(connection.task, 5)
+
+
+async def test_when_the_service_stops_clients_are_told(service: MemoryService) -> None:
+    connection = await Connection(service).accepted()
+    await service.hub.close()
+    assert (await connection.message())["code"] == CloseCode.GOING_AWAY
+    await asyncio.wait_for(connection.task, 5)
+
+
+async def test_one_too_many_is_told_to_try_later(service: MemoryService) -> None:
+    full = [service.hub.open(None) for _ in range(1000)]
+    connection = await Connection(service).accepted()
+    assert (await connection.message())["code"] == CloseCode.TRY_LATER
+    await asyncio.wait_for(connection.task, 5)
+    for session in full:
+        assert session is not None
+        service.hub.discard(session)
+
+
+async def test_a_client_that_vanishes_leaves_nothing_behind(service: MemoryService) -> None:
+    connection = await Connection(service).accepted()
+    connection.say({"type": "subscribe", "id": 1, "topics": ["order"]})
+    await connection.text()
+    connection.gone = True
+    await service.tell(msgspec.structs.replace(examples.ORDER, traded=2.0))
+    await asyncio.wait_for(connection.task, 5)
+    assert service.hub.statuses() == []
+
+
+async def test_a_fault_of_ours_ends_the_session_with_its_code(service: MemoryService) -> None:
+    async def broken(*args: object) -> None:
+        raise ZeroDivisionError
+
+    service.hub.handle = broken  # type: ignore[method-assign]
+    connection = await Connection(service).accepted()
+    connection.say({"type": "ping"})
+    assert (await connection.message())["code"] == CloseCode.INTERNAL
+    await asyncio.wait_for(connection.task, 5)
