@@ -17,6 +17,7 @@ from vnpy_core.app import create_app
 from vnpy_core.config import logging as core_logging
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.database import DatabaseManager
+from vnpy_core.data.history.duckdb import DuckDbHistory
 from vnpy_core.engine import runtime
 from vnpy_core.enums import GatewayState, StrategyState
 from vnpy_core.errors import AlreadyRunning, ConfigError, CoreError
@@ -84,6 +85,8 @@ async def _serve_until_told(service: VnPyCoreService, listener: socket.socket, u
             ws_ping_interval=settings.websocket.ping_interval_s,
             ws_ping_timeout=settings.websocket.ping_interval_s,
             ws_max_size=1 << 20,
+            # Compressing each frame for each client would cost more than all the rest of serving it.
+            ws_per_message_deflate=False,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -125,6 +128,22 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
             highlight=False,
         )
     console.print("  Ctrl-C stops it; everything is kept for the next start.\n", highlight=False)
+
+
+@contextlib.contextmanager
+def open_history(config: VnPyCoreConfig) -> Iterator[DuckDbHistory]:
+    """Open the history store for a command of its own, holding the data folder.
+
+    Raises:
+        AlreadyRunning: a service works on the folder.
+    """
+    prepare_folder(config.data_dir)
+    with runtime.DataDirLock(config.data_dir):
+        store = DuckDbHistory(config.history_path, config.history.memory_limit_mb)
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 def refuse_open_address(host: str) -> None:
