@@ -12,6 +12,7 @@ from starlette.routing import WebSocketRoute
 from vnpy_core import __version__
 from vnpy_core.errors import CoreError
 from vnpy_core.routers.data import create_data_router
+from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
 from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
 from vnpy_core.routers.pages import PageCache
 from vnpy_core.routers.problems import AllowedMethods, ProblemHandler, RequestContext
@@ -34,6 +35,8 @@ def create_app(service: Service) -> FastAPI:
         description=DESCRIPTION,
         openapi_tags=TAGS,
         default_response_class=Response,
+        docs_url=None,
+        redoc_url=None,
         redirect_slashes=False,
     )
     for router in (
@@ -44,6 +47,10 @@ def create_app(service: Service) -> FastAPI:
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(create_health_router(service))
+    app.include_router(create_documentation_router())
+    app.router.routes.append(vendor_mount())
+    app.include_router(create_documentation_router())
+    app.router.routes.append(vendor_mount())
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(lambda: service.hub), name="websocket"))
 
     allowed = AllowedMethods()
