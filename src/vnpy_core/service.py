@@ -140,6 +140,19 @@ class VnPyCoreService:
         self._at_stop(stack, "orders", self.orders.close)
         await self.orders.resolve_at_start(intents)
 
+        self.strategies = RedFireStrategyManager(
+            host.cta,
+            host.submit,
+            StrategyRepository(self.database),
+            self.pipeline,
+            self.read_model,
+            timeout_s=config.service.command_timeout_s,
+        )
+        used = [event.data.key for event in self.read_model.algos.values()]
+        await event_thread.run(lambda: host.algo.reserve_names(used))
+        # Before the gateways connect: they tell again which orders work and what was filled.
+        await self.strategies.load_strategies_from_db()
+
         self._on_stage("gateways")
         self.gateways = GatewayService(host.gateways, host.commands, event_thread, self.pipeline, self.read_model)
         self._at_stop(stack, "subscriptions", self.gateways.close)
@@ -149,14 +162,6 @@ class VnPyCoreService:
                 await self.gateways.connect(name)
 
         self._on_stage("strategies")
-        self.strategies = RedFireStrategyManager(
-            host.cta,
-            host.submit,
-            StrategyRepository(self.database),
-            self.pipeline,
-            self.read_model,
-            timeout_s=config.service.command_timeout_s,
-        )
         self._at_stop(stack, "strategies", self.strategies.close)
         await self.strategies.restore()
         if config.demo and not self.strategies.list():

@@ -58,14 +58,11 @@ class StrategyStates(ClassCatalogue):
         except BaseException:  # noqa: BLE001 - the edge to the user's code, kept in failures
             self._fail(strategy, traceback.format_exc())
 
-    def fail_owner(self, handler: object, error: BaseException) -> bool:
-        """Stop the strategy that ``handler`` is a method of, if it is one's: for handlers that a strategy registered
-        with the event engine by itself. Return whether there is one."""
+    def fail_owner(self, event_type: str, handler: object, error: BaseException) -> None:
+        """Stop the strategy that ``handler`` is a method of, if it is one's: one that it registered by itself."""
         owner: Any = getattr(getattr(handler, "func", handler), "__self__", None)
-        if not isinstance(owner, CtaTemplate) or not self._is_registered(owner):
-            return False
-        self._fail(owner, "".join(traceback.format_exception(error)))
-        return True
+        if isinstance(owner, CtaTemplate) and self._is_registered(owner):
+            self._fail(owner, "".join(traceback.format_exception(error)))
 
     def _fail(self, strategy: CtaTemplate, shown: str) -> None:
         name = strategy.strategy_name

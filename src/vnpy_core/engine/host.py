@@ -55,9 +55,13 @@ class EngineHost:
         self.gateways.load()
         self.risk = self.main_engine.add_core_app(CoreRiskApp, CoreRiskEngine)
         self.cta = self.main_engine.add_core_app(CoreCtaApp, CoreCtaEngine)
+        self.cta.set_init_workers(engine.init_workers)
+        # A strategy may register a handler of its own; if that raises, the strategy is stopped, as in a callback.
+        self.event_engine.on_error = self.cta.fail_owner
         self.algo = self.main_engine.add_core_app(CoreAlgoApp, CoreAlgoEngine)
         self.main_engine.add_app(CoreDataApp)
         self.main_engine.add_app(CoreChartApp)
+        self.risk.require_in_path()
         self.commands = TradingCommands(self.main_engine)
         self.cta.init_engine()
         self.algo.init_engine()
