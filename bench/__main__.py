@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from bench import engines, live
 from bench.live import Plan
-from bench.processes import CLIENT_CORES, ProcessEnded
+from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
 
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
@@ -73,19 +74,26 @@ def main(given: Sequence[str]) -> int:
         plan = Plan(rounds=options.rounds or 3)
     described, began = machine(), time.monotonic()
     rows: list[Row] = []
+    failed: list[str] = []
     for name in options.sections:
         print(f"{name} …", file=sys.stderr, flush=True)
-        rows += SECTIONS[name](plan)
+        try:
+            rows += SECTIONS[name](plan)
+        except (BenchError, OSError, subprocess.SubprocessError) as error:
+            print(f"{name}: {error}", file=sys.stderr, flush=True)
+            failed.append(name)
     page = render(rows, described, plan, time.monotonic() - began)
     print(page)
-    complete = options.sections == list(SECTIONS) and not options.quick
+    complete = options.sections == list(SECTIONS) and not options.quick and not failed
     output = options.output or (RESULTS if complete else None)
     if output is not None:
         output.write_text(page, encoding="utf-8")
     missed = [row for row in rows if row.met is False]
     for row in missed:
         print(f"missed: {row.section}: {row.what} (target {row.target})", file=sys.stderr)
-    return 1 if missed and options.check else 0
+    if failed:
+        print(f"could not be measured: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed or (missed and options.check) else 0
 
 
 def render(rows: list[Row], described: list[str], plan: Plan, seconds: float) -> str:
@@ -109,5 +117,3 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
-    except ProcessEnded as error:
-        sys.exit(f"bench: {error}")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from bench.live import Plan, temporary_folder
-from bench.processes import Process, ProcessEnded
+from bench.processes import BenchError, Process
 from bench.report import Row, Target
 from bench.servers import VN_SETTING
 
@@ -37,6 +37,6 @@ def run(module: str, rounds: int) -> Measured:
         with Process(module, command, folder, environment, piped=True) as process:
             output, _ = process.popen.communicate(timeout=TIMEOUT_S)
             if process.popen.returncode:
-                raise ProcessEnded(f"bench.{module} failed:\n{process.last_lines()}")
+                raise BenchError(f"bench.{module} failed:\n{process.last_lines()}")
     found: Measured = json.loads(output.splitlines()[-1])
     return found

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bench import servers
-from bench.processes import CLIENT_CORES, Process
+from bench.processes import CLIENT_CORES, BenchError, Process
 from bench.report import Row, Target
 from bench.servers import Server
 
@@ -157,10 +157,10 @@ def load_client(server: Server) -> Iterator[Callable[[dict[str, Any], float], di
 
         def answer(timeout_s: float) -> dict[str, Any]:
             if not select.select([stdout], [], [], timeout_s)[0]:
-                raise TimeoutError(f"the load client was silent for {timeout_s:g} s:\n{process.last_lines()}")
+                raise BenchError(f"the load client was silent for {timeout_s:g} s:\n{process.last_lines()}")
             line = stdout.readline()
             if not line:
-                raise RuntimeError(f"the load client ended:\n{process.last_lines()}")
+                raise BenchError(f"the load client ended:\n{process.last_lines()}")
             found: dict[str, Any] = json.loads(line)
             return found
 
@@ -200,7 +200,7 @@ def get_orders(server: Server, seconds: float) -> Sample:
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
     found = re.search(r"Requests/sec:\s*([\d.]+)", output)
     if found is None or "Non-2xx" in output or "Socket errors" in output:
-        raise RuntimeError(f"wrk saw errors from {server.name}:\n{output}")
+        raise BenchError(f"wrk saw errors from {server.name}:\n{output}")
     requests_done = re.search(r"(\d+) requests in [\d.]+\w+, ([\d.]+)([KMG]?B) read", output)
     sample = {"get_per_s": float(found[1])}
     if requests_done is not None:
@@ -221,11 +221,11 @@ def http_client(
         with Process("http-client", command, folder, piped=True) as process:
             output, _ = process.popen.communicate(timeout=seconds + 60)
             if process.popen.returncode:
-                raise RuntimeError(f"the HTTP load client failed:\n{process.last_lines()}")
+                raise BenchError(f"the HTTP load client failed:\n{process.last_lines()}")
     got: dict[str, Any] = json.loads(output)
     refused = {status: times for status, times in got["statuses"].items() if not status.startswith("2")}
     if refused:
-        raise RuntimeError(f"{server.name} refused {method} {path}: {refused}")
+        raise BenchError(f"{server.name} refused {method} {path}: {refused}")
     return got
 
 

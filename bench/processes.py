@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CLIENT_CORES = sorted(os.sched_getaffinity(0))[-1:]
 
 
-class ProcessEnded(RuntimeError):
-    """A process ended, or did not become ready; the message ends with the last lines it wrote."""
+class BenchError(Exception):
+    """Something cannot be measured; where a process ended, the message has the last lines it wrote."""
 
 
 def free_port() -> int:
@@ -89,9 +89,9 @@ class Process:
             if condition():
                 return time.monotonic() - self.started
             if self.popen.poll() is not None:
-                raise ProcessEnded(f"{self.name} ended with code {self.popen.returncode}:\n{self.last_lines()}")
+                raise BenchError(f"{self.name} ended with code {self.popen.returncode}:\n{self.last_lines()}")
             if time.monotonic() - self.started > timeout_s:
-                raise ProcessEnded(f"{self.name} was not ready within {timeout_s:g} s:\n{self.last_lines()}")
+                raise BenchError(f"{self.name} was not ready within {timeout_s:g} s:\n{self.last_lines()}")
             time.sleep(0.02)
 
     def last_lines(self, count: int = 30) -> str:

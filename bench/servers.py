@@ -20,7 +20,7 @@ VN_SETTING: dict[str, Any] = {"log.console": False, "log.file": False, "database
 # The product loads RiskManager, the peer does not. Its default limits would refuse the load itself, so they are lifted
 # in vn.py's own file; the rules still run on every order.
 RISK_SETTING = {
-    "委托规模检查": {"order_volume_limit": 10**9, "order_value_limit": 1e18},
+    "委托规模检查": {"order_volume_limit": 10**9, "order_value_limit": 2 * 10**9},
     "活动委托检查": {"active_order_limit": 10**9},
     "重复报单检查": {"duplicate_order_limit": 10**9},
     "每日上限检查": {
