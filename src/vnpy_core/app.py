@@ -49,8 +49,6 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(create_health_router(service))
     app.include_router(create_documentation_router())
     app.router.routes.append(vendor_mount())
-    app.include_router(create_documentation_router())
-    app.router.routes.append(vendor_mount())
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(lambda: service.hub), name="websocket"))
 
     allowed = AllowedMethods()
