@@ -162,6 +162,7 @@ class StartSender(Probe):
 
     def on_start(self):
         from vnpy.trader.constant import Direction, Offset
+        self.started_on_event_thread = self.cta_engine.event_engine.in_event_thread
         self.cta_engine.send_order(self, Direction.LONG, Offset.OPEN, 3500, 1, False, False, False)
 
 
@@ -457,14 +458,11 @@ def test_stop_right_after_a_send_cancels_the_order(room: Room, cta: CoreCtaEngin
 
 def test_no_fill_is_lost_at_start(room: Room, cta: CoreCtaEngine) -> None:
     room.connect()
-    fills: list[threading.Thread] = []
 
-    def fill_at_once(order: Any) -> None:
+    def fill_at_once(order: OrderData) -> None:
         # As a gateway does whose answer arrives while it is still in send_order.
-        thread = threading.Thread(target=room.gateway.fill, args=(order,))
-        thread.start()
-        thread.join(WAIT_S)
-        fills.append(thread)
+        room.gateway.fill(order)
+        room.event_engine.drain(WAIT_S)  # does not wait on the event thread itself
 
     room.gateway.on_sent = fill_at_once
     names = [add(cta, "StartSender", f"s{number}") for number in range(100)]
@@ -475,6 +473,7 @@ def test_no_fill_is_lost_at_start(room: Room, cta: CoreCtaEngine) -> None:
         cta.start_strategy(name)  # from this thread, as a request handler would
     room.settle()
 
+    assert all(cta.strategies[name].started_on_event_thread for name in names)
     assert [cta.strategies[name].pos for name in names] == [1] * 100
     assert {room.json("cta_strategy_data.json")[name]["pos"] for name in names} == {1}
 
