@@ -1,7 +1,6 @@
 """CoreCtaEngine with real engines and threads: each point of vn.py's that it absorbs (the names C1 … in brackets)."""
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
