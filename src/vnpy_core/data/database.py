@@ -1,37 +1,24 @@
 """DatabaseManager: the SQL database, its connections, its transactions, and what its errors mean to us."""
 
 import asyncio
-import sqlite3
-import time
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar
 
-import msgspec
-from sqlalchemy import URL, Connection, column, event, inspect, make_url, select, table, text, update
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    InvalidRequestError,
-    NoSuchModuleError,
-    StatementError,
-)
+from sqlalchemy import column, inspect, select, table, text, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from vnpy_core.data.engines import create_engine, parse_url, try_sqlite
 from vnpy_core.data.tables import SCHEMA_REVISION, sink_cursors
-from vnpy_core.errors import ConfigError, CoreError, Unavailable
-
-_DIALECTS = {"mariadb": "mysql", "postgres": "postgresql"}
-_DRIVERS = {"sqlite": "aiosqlite", "mysql": "asyncmy", "postgresql": "asyncpg"}
-
-_SQLITE_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
-# Without strict mode MySQL cuts what is too long, and says so only in a warning.
-_MYSQL_STRICT = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
+from vnpy_core.errors import CoreError, Unavailable
 
 _UPGRADE_TIMEOUT_S = 600.0
+_GOODBYE_S = 2.0
+
+_log = logging.getLogger(__name__)
 
 
 class DataRejected(CoreError):
@@ -62,7 +49,7 @@ class DatabaseManager:
         timeout_s: float = 10.0,
         connect_args: Mapping[str, Any] | None = None,
     ) -> None:
-        self._url = _parse_url(url)
+        self._url = parse_url(url)
         self._pool_size = pool_size
         self._max_overflow = max_overflow
         self._timeout_s = timeout_s
@@ -95,20 +82,27 @@ class DatabaseManager:
         async with self._opening:
             if self._engine is not None:
                 return
-            engine = self._create_engine()
+            engine = create_engine(
+                self._url,
+                pool_size=self._pool_size,
+                max_overflow=self._max_overflow,
+                timeout_s=self._timeout_s,
+                connect_args=self._connect_args,
+            )
             try:
                 with self._errors(engine, " Correct database.url, or see to the database."):
                     await self._prepare(engine)
             except BaseException:
-                await engine.dispose()
+                await _dispose(engine)
                 raise
             self._engine = engine
             self._reader = engine.execution_options(read_only=True)
 
     async def close(self) -> None:
+        """Say goodbye to the database, and leave if it does not answer. Closing twice does nothing."""
         engine, self._engine, self._reader = self._engine, None, None
         if engine is not None:
-            await engine.dispose()
+            await _dispose(engine)
 
     @asynccontextmanager
     async def session(self, *, read_only: bool = False) -> AsyncIterator[AsyncConnection]:
@@ -136,46 +130,9 @@ class DatabaseManager:
         async with self.session(read_only=True) as session:
             await session.execute(text("SELECT 1"))
 
-    def _create_engine(self) -> AsyncEngine:
-        options: dict[str, Any] = {"pool_size": self._pool_size, "max_overflow": self._max_overflow}
-        arguments: dict[str, Any]
-        if self.dialect == "sqlite":
-            # None: sqlite3 begins no transaction by itself, see _begin.
-            arguments = {"timeout": self._timeout_s / 2, "isolation_level": None}
-            if self._url.database in (None, "", ":memory:"):
-                options = {}
-        else:
-            options |= {"pool_timeout": self._timeout_s, "pool_pre_ping": True, "pool_recycle": 1800}
-            if self.dialect == "mysql":
-                arguments = {"connect_timeout": self._timeout_s, "charset": "utf8mb4"}
-            else:
-                arguments = {"timeout": self._timeout_s, "server_settings": {"application_name": "vnpy-core"}}
-        try:
-            engine = create_async_engine(
-                self._url,
-                connect_args=arguments | self._connect_args,
-                hide_parameters=True,
-                json_serializer=lambda value: msgspec.json.encode(value).decode(),
-                json_deserializer=msgspec.json.decode,
-                **options,
-            )
-        except (ModuleNotFoundError, InvalidRequestError, NoSuchModuleError) as error:
-            raise ConfigError(
-                f"database.url names the driver {self._url.drivername}, which is not installed, or not an asyncio "
-                f"driver. Begin it with {self.dialect}:// and pip install 'vnpy-core[{self.dialect}]'."
-            ) from error
-        if self.dialect == "sqlite":
-            event.listen(engine.sync_engine, "connect", _set_pragmas)
-            event.listen(engine.sync_engine, "begin", _begin)
-        elif self.dialect == "mysql":
-            event.listen(engine.sync_engine, "connect", _set_strict)
-        return engine
-
     async def _prepare(self, engine: AsyncEngine) -> None:
         if self.dialect == "sqlite":
-            arguments, options = engine.dialect.create_connect_args(self._url)
-            options = {**options, "timeout": self._timeout_s / 2, "isolation_level": None}
-            await asyncio.to_thread(_try_sqlite, arguments, options)
+            await asyncio.to_thread(try_sqlite, engine, self._timeout_s)
         async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
             revision = await _revision(connection)
             if revision == SCHEMA_REVISION:
@@ -209,20 +166,12 @@ class DatabaseManager:
         return Unavailable(f"The database {self.display_url} is not available: {reason}.{advice}")
 
 
-def _parse_url(text: str) -> URL:
+async def _dispose(engine: AsyncEngine) -> None:
     try:
-        url = make_url(text)
-        backend = _DIALECTS.get(url.get_backend_name(), url.get_backend_name())
-        _, plus, driver = url.drivername.partition("+")
-    except (ArgumentError, ValueError):
-        # Neither the text nor the cause is shown: a password may stand anywhere in it.
-        raise ConfigError(
-            "database.url is not a URL such as postgresql://user:password@host:5432/vnpy_core "
-            "(special characters of the password percent-encoded)."
-        ) from None
-    if backend not in _DRIVERS:
-        raise ConfigError(f"database.url begins with {backend}, which is not one of {', '.join(_DRIVERS)}.")
-    return url.set(drivername=f"{backend}+{driver if plus else _DRIVERS[backend]}")
+        async with asyncio.timeout(_GOODBYE_S):
+            await engine.dispose()
+    except TimeoutError:
+        _log.warning("The database did not answer when its connections were closed")
 
 
 async def _revision(connection: AsyncConnection) -> str | None:
@@ -235,44 +184,6 @@ async def _revision(connection: AsyncConnection) -> str | None:
 async def _require_writable(connection: AsyncConnection) -> None:
     """Update no row: refused all the same by a read-only database, a standby, and for want of privileges."""
     await connection.execute(update(sink_cursors).where(sink_cursors.c.sink == "").values(seq=0))
-
-
-def _try_sqlite(arguments: Any, options: Any) -> None:
-    """Open the file as a writer, to learn of anything wrong with it, and make its journal a write-ahead log.
-
-    When aiosqlite finds something wrong, it leaves a thread behind that outlives the loop and complains about it.
-    """
-    deadline = time.monotonic() + options["timeout"]
-    with closing(sqlite3.connect(*arguments, **options)) as connection:
-        while True:
-            try:
-                connection.execute(_SQLITE_PRAGMAS[0])
-                break
-            except sqlite3.OperationalError as error:
-                # SQLite does not wait for the lock here, as it does elsewhere.
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
-        connection.execute("BEGIN IMMEDIATE")
-
-
-def _set_pragmas(dbapi_connection: Any, _record: object) -> None:
-    cursor = dbapi_connection.cursor()
-    for pragma in _SQLITE_PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    """Begin as a writer: a transaction that reads first and writes later fails at once if another wrote in between."""
-    read_only = connection.get_execution_options().get("read_only", False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-
-def _set_strict(dbapi_connection: Any, _record: object) -> None:
-    cursor = dbapi_connection.cursor()
-    cursor.execute(_MYSQL_STRICT)
-    cursor.close()
 
 
 def _is_about_content(error: StatementError) -> bool:
