@@ -71,7 +71,7 @@ def recorded_ticks(
     length = INTERVALS[interval]
     # A bar that began before ``start`` may still have ticks to come.
     for bar in in_pieces(load_bars, start - length + _STEP, end, _FIRST_WINDOW[interval]):
-        yield from (tick for tick in market.unfold(bar, length) if start <= tick.datetime)
+        yield from (tick for tick in market.unfold(bar, length) if start <= tick.datetime <= end)
 
 
 class RecordedMarket:

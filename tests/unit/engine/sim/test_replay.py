@@ -211,7 +211,7 @@ def test_a_pause_is_not_made_up_for() -> None:
 def test_bounds_cut_the_recording() -> None:
     recording = Recording(minutes(10))
     ticks = [tick for _, tick in schedule(feed(recording, start=MORNING + 2 * MINUTE, end=MORNING + 4 * MINUTE))]
-    assert (ticks[0].datetime, ticks[-1].datetime.minute, len(ticks)) == (MORNING + 2 * MINUTE, 34, 12)
+    assert (ticks[0].datetime, ticks[-1].datetime, len(ticks)) == (MORNING + 2 * MINUTE, MORNING + 4 * MINUTE, 9)
 
 
 def test_it_goes_on_after_the_last_tick_that_was_seen() -> None:
