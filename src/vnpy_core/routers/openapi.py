@@ -74,7 +74,7 @@ def answer(example: msgspec.Struct, description: str, *errors: int, status: int 
             "content": {
                 "application/json": {
                     "schema": {"$ref": _REF.format(name=type(example).__name__)},
-                    "example": msgspec.to_builtins(example),
+                    "example": _text(example),
                 }
             },
         }
@@ -94,9 +94,14 @@ def _problem(status: int) -> dict[str, Any]:
         "description": _WHEN[status],
         "headers": {"X-Request-ID": {"schema": {"type": "string"}}},
         "content": {
-            MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}, "example": msgspec.to_builtins(example)}
+            MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}, "example": _text(example)}
         },
     }
+
+
+def _text(example: msgspec.Struct) -> str:
+    """Return the example as text: FastAPI would drop the nulls in it. ``document`` makes it an object again."""
+    return msgspec.json.encode(example).decode()
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -115,5 +120,8 @@ def document(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 if "requestBody" in operation:
                     operation["responses"]["413"] = _problem(413)
+                for response in operation["responses"].values():
+                    for content in response["content"].values():
+                        content["example"] = msgspec.json.decode(content["example"])
         app.openapi_schema = schema
     return app.openapi_schema

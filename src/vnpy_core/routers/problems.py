@@ -96,7 +96,7 @@ class ProblemHandler:
         if status == HTTPStatus.NOT_FOUND:
             code, title, detail = "not_found", "Not found", f"There is nothing at {path}."
         elif status == HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = ", ".join(self._allowed.at(path))
+            headers["Allow"] = ", ".join(self._allowed.at(path) or ("GET", "HEAD"))  # static files are no route
             code, title = "method_not_allowed", "Method not allowed"
             detail = f"{path} does not take {request.method}, but {headers['Allow']}."
         else:
