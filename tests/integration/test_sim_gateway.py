@@ -17,7 +17,13 @@ from vnpy.trader.event import EVENT_ACCOUNT, EVENT_CONTRACT, EVENT_ORDER, EVENT_
 from vnpy.trader.object import HistoryRequest, OrderRequest
 
 from tests.integration.sim_client import BITCOIN, ORE, REBAR, WAIT_S, Client, client
+from vnpy_core.config.settings import GatewaySettings
+from vnpy_core.engine.event_engine import CoreEventEngine
+from vnpy_core.engine.gateways import GatewayHost
+from vnpy_core.engine.main_engine import CoreMainEngine
 from vnpy_core.engine.sim import SimGateway
+from vnpy_core.engine.sim.feed import RandomFeed
+from vnpy_core.enums import GatewayState
 from vnpy_core.errors import ConfigError
 
 
@@ -114,8 +120,15 @@ def test_history_joins_the_live_market(trading: Client) -> None:
     now = datetime.now(database.DB_TZ)
     request = HistoryRequest("rb2605", Exchange.SHFE, now - timedelta(days=1), now, Interval.MINUTE)
     bars = trading.main.query_history(request, "SIM")
-    assert 1438 <= len(bars) <= 1440
-    assert bars[-1].close_price == 3500
+    assert 1438 <= len(bars) <= 1441
+    venue = trading.gateway._venue
+    assert venue is not None
+    assert isinstance(venue.feed, RandomFeed)
+    began = venue.feed.walks[REBAR].state.anchor
+    assert began is not None
+    last_before = [bar for bar in bars if bar.datetime <= began - timedelta(minutes=1)][-1]
+    assert last_before.close_price == 3500
+    assert began - last_before.datetime < timedelta(minutes=2)
     unknown = HistoryRequest("zzz", Exchange.SHFE, now, now, Interval.MINUTE)
     assert trading.main.query_history(unknown, "SIM") == []
 
@@ -186,6 +199,34 @@ def test_two_accounts_side_by_side(tmp_path: Path) -> None:
         second.connect({"persist": False, "balance": 1000.0, "tick_interval_ms": 20.0})
         first.wait(lambda: len(first.main.get_all_accounts()) == 2)
         assert {account.balance for account in first.main.get_all_accounts()} == {10_000_000, 1000}
+
+
+def test_the_gateway_host_connects_it_and_comes_back_to_the_same_venue() -> None:
+    events = CoreEventEngine()
+    main = CoreMainEngine(events)
+    settings = GatewaySettings.model_validate(
+        {"class": "vnpy_core.engine.sim.SimGateway", "setting": {"persist": False, "tick_interval_ms": 20.0}}
+    )
+    host = GatewayHost(main, events, {"SIM": settings})
+    try:
+        host.load()
+        assert host.default_setting("SIM")["feed"] == "random"
+        assert host.connect("SIM").result(WAIT_S).state is GatewayState.CONNECTED
+        request = OrderRequest("rb2605", Exchange.SHFE, Direction.LONG, OrderType.LIMIT, 1, 3400, Offset.OPEN)
+        vt_orderid = events.call(main.send_order, request, "SIM").result(WAIT_S)
+        assert host.disconnect("SIM").result(WAIT_S).state is GatewayState.DISCONNECTED
+        assert host.connect("SIM").result(WAIT_S).state is GatewayState.CONNECTED
+        assert events.drain(WAIT_S)
+        (order,) = main.get_all_active_orders()
+        assert order.vt_orderid == vt_orderid
+        assert host.disconnect("SIM").result(WAIT_S).state is GatewayState.DISCONNECTED
+        failed = host.connect("SIM", {"tick_intervall_ms": 5}).result(WAIT_S)
+        assert failed.state is GatewayState.FAILED
+        assert failed.detail is not None
+        assert "tick_interval_ms" in failed.detail
+    finally:
+        host.close()
+        main.close()
 
 
 # Faults

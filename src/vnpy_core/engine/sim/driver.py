@@ -85,6 +85,7 @@ class Driver:
         self._thread = threading.Thread(target=self._run, name=f"{name}-feed", daemon=True)
 
     def start(self) -> None:
+        self._feed.start(time.monotonic())
         self._thread.start()
 
     def wake_threadsafe(self) -> None:

@@ -23,6 +23,10 @@ class Feed(Protocol):
 
     in_flight: int | None
 
+    def start(self, now: float) -> None:
+        """Begin, or go on after a time in which nothing was taken: that time is not made up for."""
+        ...
+
     def fetch(self) -> None:
         """Make the next tick ready. May block; called by the feed thread alone, without the exchange's lock."""
         ...
@@ -75,7 +79,6 @@ class RandomFeed:
         return
 
     def start(self, now: float) -> None:
-        """Stagger all contracts over one interval from ``now`` on."""
         fast = sorted(self._subscribed & self.walks.keys()) if self._rate else []
         slow = [vt_symbol for vt_symbol in self.walks if vt_symbol not in fast]
         self._schedule = [

@@ -127,6 +127,8 @@ class SimGateway(BaseGateway):
             if venue is None:
                 return
             venue.subscribe(req.vt_symbol, time.monotonic())
+            if not venue.has_market(req.vt_symbol):
+                self.write_log(f"{req.vt_symbol} will not tick: it is not replayed")
             self._tell_quote(venue, req.vt_symbol)
         self._wake_feed()
 
@@ -222,6 +224,16 @@ class SimGateway(BaseGateway):
         """How far the replay has come; None: the market is not a replay."""
         venue = self._venue
         return venue.feed.progress if venue is not None and isinstance(venue.feed, ReplayFeed) else None
+
+    @property
+    def status_note(self) -> str | None:
+        """How far the replay has come, in tenths: shown beside the state of the gateway."""
+        progress = self.replay_progress
+        if progress is None:
+            return None
+        if progress.state == "FINISHED":
+            return f"replay finished after {progress.ticks:,} ticks"
+        return f"replay {progress.state.lower()}, {int(progress.fraction * 10) * 10} %"
 
     def pause_replay(self) -> None:
         self._replay().pause()

@@ -50,16 +50,16 @@ class ReplayFeed:
         ranges = _ranges(database, instruments, interval, zone)
         first = min(begin for begin, _ in ranges.values())
         last = max(finish for _, finish in ranges.values()) + INTERVALS.get(interval, timedelta())
-        self.start = max(start, first) if start is not None else first
-        self.end = min(end, last) if end is not None else last
-        if self.start > self.end:
+        self._start = max(start, first) if start is not None else first
+        self._end = min(end, last) if end is not None else last
+        if self._start > self._end:
             raise ConfigError(f"replay_start and replay_end: there is nothing recorded from {start} to {end}")
         self.in_flight: int | None = in_flight
-        self._clock = resume_after or self.start
-        begin = self.start if resume_after is None else resume_after + timedelta(microseconds=1)
+        self._clock = resume_after or self._start
+        begin = self._start if resume_after is None else resume_after + timedelta(microseconds=1)
         self._ticks: Iterator[TickData] = merge(
             *(
-                recorded_ticks(database, RecordedMarket(gateway_name, instrument, zone), interval, begin, self.end)
+                recorded_ticks(database, RecordedMarket(gateway_name, instrument, zone), interval, begin, self._end)
                 for instrument in instruments
             ),
             key=lambda tick: tick.datetime.timestamp(),
@@ -69,6 +69,9 @@ class ReplayFeed:
         self._count = 0
         self._state: ReplayState = "WAITING" if waits else "RUNNING"
         self._from: tuple[float, datetime] | None = None  # the pace: this monotonic second is that recorded moment
+
+    def start(self, now: float) -> None:
+        self._from = None
 
     def fetch(self) -> None:
         if self._next is None and self._state != "FINISHED":
@@ -117,12 +120,12 @@ class ReplayFeed:
 
     @property
     def progress(self) -> ReplayProgress:
-        span = (self.end - self.start).total_seconds()
-        done = (self._clock - self.start).total_seconds() / span if span else 1.0
+        span = (self._end - self._start).total_seconds()
+        done = (self._clock - self._start).total_seconds() / span if span else 1.0
         return ReplayProgress(
             state=self._state,
-            start=self.start,
-            end=self.end,
+            start=self._start,
+            end=self._end,
             clock=self._clock,
             ticks=self._count,
             fraction=1.0 if self._state == "FINISHED" else min(1.0, max(0.0, done)),

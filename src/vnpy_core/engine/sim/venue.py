@@ -110,7 +110,7 @@ class Venue:
 
     def _random_feed(self) -> RandomFeed:
         walks = self.store.walks()
-        feed = RandomFeed(
+        return RandomFeed(
             {
                 vt_symbol: RandomWalk(self.name, self.instruments[vt_symbol], self.settings.seed, walks.get(vt_symbol))
                 for vt_symbol in self.settings.symbols or self.instruments
@@ -120,8 +120,6 @@ class Venue:
             interval_s=self.settings.tick_interval_ms / 1000,
             ticks_per_second=self.settings.ticks_per_second,
         )
-        feed.start(time.monotonic())
-        return feed
 
     def _replay_feed(self, saved: Saved | None) -> ReplayFeed:
         settings = self.settings
@@ -150,6 +148,10 @@ class Venue:
     def now(self) -> datetime:
         """Return the time at the exchange: the wall clock, or the time of the last recorded tick."""
         return self.feed.clock()
+
+    def has_market(self, vt_symbol: str) -> bool:
+        """Tell whether the contract will ever tick: in a replay only those do that are replayed."""
+        return isinstance(self.feed, RandomFeed) or vt_symbol in self.settings.replay_symbols
 
     def subscribe(self, vt_symbol: str, now: float) -> None:
         """Make sure the contract has a market, and note that the client wants it."""

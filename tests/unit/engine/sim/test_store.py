@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.engine.sim.market import CLOSE, LIMIT, LONG, OPEN, SHORT, STOP, ZONE
+from tests.unit.engine.sim.market import CLOSE, LIMIT, LONG, MORNING, OPEN, SHORT, STOP, ZONE
+from tests.unit.engine.sim.recording import Recording, bar
+from vnpy.trader import database
 from vnpy.trader.constant import Exchange, Interval, Offset, Status
 from vnpy.trader.object import HistoryRequest, OrderData, OrderRequest, TickData
 
@@ -148,16 +150,16 @@ def test_a_day_that_began_meanwhile_is_settled_on_the_way_in(venues: Venues) -> 
     venue = venues.open()
     busy(venue)
     venues.kill()
-    database = sqlite3.connect(venues.path)
-    (account,) = database.execute("SELECT value FROM meta WHERE key = 'account'").fetchone()
+    file = sqlite3.connect(venues.path)
+    (account,) = file.execute("SELECT value FROM meta WHERE key = 'account'").fetchone()
     day = venue.exchange.day
     assert day is not None
-    database.execute(
+    file.execute(
         "UPDATE meta SET value = ? WHERE key = 'account'",
         (account.replace(day.isoformat().encode(), (day - timedelta(days=1)).isoformat().encode()),),
     )
-    database.commit()
-    database.close()
+    file.commit()
+    file.close()
     venue = venues.open()
     assert {order.data.vt_symbol for order in venue.exchange.working.values()} <= {BITCOIN}
     positions = {position.vt_symbol: position for position in venue.exchange.positions()}
@@ -193,6 +195,30 @@ def test_minute_bars_are_remembered(venues: Venues) -> None:
     assert again.history(request, again.recorded_minutes(REBAR)) == bars
 
 
+def test_a_replay_goes_on_from_the_last_fill_that_was_told(venues: Venues) -> None:
+    database.database = Recording([bar(MORNING + timedelta(minutes=n), 3500, 3505, 3495, 3502) for n in range(60)])
+    try:
+        setting = {"feed": "replay", "replay_symbols": REBAR, "speed": 0.0, "replay_begin": "connect"}
+        venue = venues.open(**setting)
+        for _ in range(100):
+            venue.feed.fetch()
+            tick = venue.feed.pop(0)
+            assert tick is not None
+            venue.on_tick(tick)
+        order = send(venue, 1, 3600)
+        assert (order.status, order.datetime) == (Status.ALLTRADED, tick.datetime)
+        venues.kill()
+        venue = venues.open(**setting)
+        venue.feed.fetch()
+        following = venue.feed.pop(0)
+        assert following is not None
+        assert following.datetime == tick.datetime + timedelta(seconds=1)
+        venues.kill()
+        assert venues.open(**setting | {"replay_end": "2030-01-01"}).now() == MORNING  # another replay begins
+    finally:
+        database.database = None
+
+
 def test_balance_is_for_a_new_account(venues: Venues) -> None:
     venues.open(balance=5000)
     venues.kill()
@@ -224,10 +250,10 @@ def test_one_process_has_the_file(venues: Venues) -> None:
 def test_a_file_of_a_newer_version_is_left_alone(venues: Venues) -> None:
     venues.open()
     venues.close()
-    database = sqlite3.connect(venues.path)
-    database.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
-    database.commit()
-    database.close()
+    file = sqlite3.connect(venues.path)
+    file.execute("UPDATE meta SET value = '99' WHERE key = 'version'")
+    file.commit()
+    file.close()
     with pytest.raises(Unavailable, match="newer version"):
         venues.open()
 
