@@ -13,13 +13,15 @@ ENGINE_NAME = "CtaStrategy"
 
 
 class CtaHost(Protocol):
-    """The CTA engine. Everything but ``describe_…`` and ``init_strategy`` is for the event thread.
+    """The CTA engine. Everything but ``describe_…``, ``broken_files`` and ``init_strategy`` is for the event thread.
 
     Raises:
         NotFound, Conflict, Invalid: what was asked for is not possible.
         StrategyFailed: the strategy's own code raised.
     """
 
+    @property
+    def broken_files(self) -> Mapping[str, str]: ...
     def describe_classes(self) -> Sequence[Mapping[str, Any]]: ...
     def describe_class(self, class_name: str) -> Mapping[str, Any]: ...
     def add_strategy(

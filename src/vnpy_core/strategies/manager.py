@@ -68,6 +68,10 @@ class RedFireStrategyManager:
         """
         return self._cta.describe_class(class_name)
 
+    def broken_files(self) -> Mapping[str, str]:
+        """Return the strategy files that could not be loaded, by path, each with its traceback."""
+        return self._cta.broken_files
+
     def list(self) -> Sequence[Strategy]:
         """Return all strategies by name, also those that could not be loaded."""
         return self._board.all_of(self._records)

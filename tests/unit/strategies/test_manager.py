@@ -31,6 +31,10 @@ class FakeCta:
         self._tell = tell
         self._revision = 0
 
+    @property
+    def broken_files(self) -> Mapping[str, str]:
+        return {"/strategies/x.py": "SyntaxError"}
+
     def describe_classes(self) -> Sequence[Mapping[str, Any]]:
         return []
 
@@ -181,9 +185,9 @@ class Parts:
         )
 
 
-@pytest.fixture
-async def parts() -> AsyncIterator[Parts]:
-    parts = Parts(timeout_s=0.2)
+@pytest.fixture(params=[10.0])
+async def parts(request: pytest.FixtureRequest) -> AsyncIterator[Parts]:
+    parts = Parts(timeout_s=request.param)
     await parts.manager.restore()
     yield parts
     await parts.manager.close()
@@ -229,6 +233,7 @@ async def test_remove_without_a_table_removes_nothing(parts: Parts) -> None:
     assert parts.manager.get("p").state is ADDED
 
 
+@pytest.mark.parametrize("parts", [0.5], indirect=True)
 async def test_on_start_that_does_not_come_back(parts: Parts) -> None:
     await parts.manager.add("Probe", "p", SYMBOL, {})
     await parts.manager.init("p")
@@ -241,6 +246,7 @@ async def test_on_start_that_does_not_come_back(parts: Parts) -> None:
     assert parts.cta.commands.count("stop p") == 0
 
 
+@pytest.mark.parametrize("parts", [0.5], indirect=True)
 async def test_answer_that_is_not_on_disk_is_not_given(parts: Parts) -> None:
     await parts.manager.add("Probe", "p", SYMBOL, {})
     parts.pipeline.stuck = True
@@ -259,6 +265,10 @@ async def test_stop_is_not_held_up_by_another_command(parts: Parts) -> None:
         while "stop p" not in parts.cta.commands:  # noqa: ASYNC110 - the fake has nothing to wait for
             await asyncio.sleep(0)
     assert (await stopping).state is INITED
+
+
+async def test_broken_files_can_be_read(parts: Parts) -> None:
+    assert parts.manager.broken_files() == {"/strategies/x.py": "SyntaxError"}
 
 
 async def test_desired_state_follows_the_commands(parts: Parts) -> None:
@@ -288,7 +298,7 @@ async def test_save_writes_the_setting_as_it_is(parts: Parts) -> None:
 
 
 async def test_unexpected_error_while_restoring_harms_no_other() -> None:
-    parts = Parts(timeout_s=1)
+    parts = Parts(timeout_s=10)
     for name in ("a", "b"):
         await parts.table.save(
             StrategyRecord(
@@ -313,7 +323,7 @@ async def test_unexpected_error_while_restoring_harms_no_other() -> None:
 
 
 async def test_records_of_other_engines_are_left_alone() -> None:
-    parts = Parts(timeout_s=1)
+    parts = Parts(timeout_s=10)
     other = StrategyRecord(
         strategy_name="spread", class_name="X", engine="SpreadTrading", vt_symbol=SYMBOL, setting={}
     )
@@ -326,7 +336,7 @@ async def test_records_of_other_engines_are_left_alone() -> None:
 
 
 async def test_unloaded_strategy() -> None:
-    parts = Parts(timeout_s=1)
+    parts = Parts(timeout_s=10)
     record = StrategyRecord(
         strategy_name="u", class_name="Unknown", engine=ENGINE_NAME, vt_symbol=SYMBOL, setting={"size": 1},
         desired_state=TRADING,
