@@ -166,6 +166,7 @@ class VnPyCoreService:
         await self.strategies.restore()
         if config.demo and not self.strategies.list():
             await self._add_demo()
+        self._own_task(stack, self.gateways.watch(), "gateway watch")
         self._own_task(stack, self._housekeeping(), "housekeeping")
         self._own_task(stack, self._loop_watch.run(), "loop watch")
 

@@ -76,10 +76,15 @@ class GatewaySession:
                 gateway_name=self.name,
                 class_path=self._settings.class_path,
                 state=self._state,
-                detail=self._detail,
+                detail=self._detail or self._note(),
                 exchanges=[from_vn(exchange) for exchange in self._class.exchanges] if self._class else [],
                 since=self._since,
             )
+
+    def _note(self) -> str | None:
+        """Return what a connected gateway of ours has to say beside that, as how far a replay is."""
+        note = getattr(self._gateway, "status_note", None) if self._state is GatewayState.CONNECTED else None
+        return note if isinstance(note, str) else None
 
     def default_setting(self) -> dict[str, Any]:
         """Return what ``connect`` asks for, with vn.py's defaults; a list is the choices, the first the default."""

@@ -10,11 +10,12 @@ from vnpy_core.data.read_model import ReadModel
 from vnpy_core.enums import Exchange, GatewayState
 from vnpy_core.errors import NotFound, OutcomeUnknown
 from vnpy_core.events import Event
-from vnpy_core.models import Contract, GatewayStatus
+from vnpy_core.models import Contract, GatewayStatus, Model
 from vnpy_core.trading.event_thread import EventThread, Unanswered
 
 logger = logging.getLogger(__name__)
 
+WATCH_INTERVAL_S = 0.5
 UNSETTLED = frozenset({GatewayState.CONNECTING})
 
 
@@ -34,6 +35,7 @@ class Subscriptions(Protocol):
 
 
 class Published(Protocol):
+    def emit(self, model: Model) -> None: ...
     def subscribe(self, callback: Callable[[Sequence[Event]], None]) -> None: ...
 
 
@@ -51,6 +53,7 @@ class GatewayService:
         self._engine = engine
         self._commands = commands
         self._event_thread = event_thread
+        self._pipeline = pipeline
         self._read_model = read_model
         self._wanted: dict[tuple[str, str], Contract] = {}
         self._states: dict[str, GatewayState] = {}
@@ -97,6 +100,16 @@ class GatewayService:
             forget = partial(self._commands.unsubscribe, contract.gateway_name, contract.symbol, contract.exchange)
             await self._run(forget, f"unsubscribe {contract.vt_symbol}")
         return contracts
+
+    async def watch(self) -> None:
+        """Tell what changes in the statuses without an event of its own, such as how far a replay is; never returns."""
+        told: dict[str, GatewayStatus] = {}
+        while True:
+            for status in self._engine.statuses():
+                if told.get(status.gateway_name) != status:
+                    told[status.gateway_name] = status
+                    self._pipeline.emit(status)
+            await asyncio.sleep(WATCH_INTERVAL_S)
 
     async def settled(self) -> None:
         """Wait until no gateway is on its way to be connected."""
