@@ -1,8 +1,6 @@
 """The document and the application agree: examples are valid, and schemathesis finds nothing on a live server."""
 
-import asyncio
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,56 +9,14 @@ import jsonschema_rs
 import msgspec
 import pytest
 import schemathesis
-import uvicorn
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
 
-from tests.unit.routers.memory_service import MemoryService, contract
+from tests.integration.live_server import LiveServer
+from tests.unit.routers.memory_service import MemoryService
 from vnpy_core.app import create_app
-from vnpy_core.routers import examples
 
 CONFIG = Path(__file__).resolve().parents[2] / "schemathesis.toml"
-
-
-class LiveServer:
-    """The application over a service in memory, on a thread and a loop of its own."""
-
-    def __init__(self) -> None:
-        self._server: uvicorn.Server | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._began = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-        self.url = ""
-
-    async def _serve(self) -> None:
-        service = MemoryService()
-        await service.tell(
-            examples.GATEWAY, contract("rb2501.SHFE"), contract("IF2501.CFFEX"), examples.ORDER, examples.TRADE,
-            examples.POSITION, examples.ACCOUNT, examples.TICK,
-        )  # fmt: skip
-        await service.strategies.add("DoubleMaStrategy", "demo", "rb2501.SHFE", {}, auto_start=True)
-        config = uvicorn.Config(create_app(service), port=0, log_config=None, access_log=False, lifespan="off")
-        self._loop = asyncio.get_running_loop()
-        self._server = uvicorn.Server(config)
-        serving = asyncio.create_task(self._server.serve())
-        while not self._server.started:  # noqa: ASYNC110 -- uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
-        self._began.set()
-        await serving
-        await service.orders.close()
-        await service.pipeline.close()
-
-    def __enter__(self) -> "LiveServer":
-        self._thread.start()
-        assert self._began.wait(10)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        assert self._server is not None
-        self._server.should_exit = True
-        self._thread.join(10)
-        assert not self._thread.is_alive()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,114 @@
+"""WebSocket sessions over real sockets: a client that stops reading is nobody else's trouble."""
+
+import base64
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import msgspec
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.integration.live_server import LiveServer
+from tests.unit.routers.memory_service import MemoryService
+from vnpy_core.bus.messages import CloseCode
+from vnpy_core.models import SessionStatus
+from vnpy_core.routers import examples
+
+SUBSCRIBE = {"type": "subscribe", "id": 1, "topics": ["order", "tick"]}
+
+
+@pytest.fixture
+def server() -> Iterator[LiveServer]:
+    with LiveServer() as live:
+        yield live
+
+
+@contextmanager
+def subscribed(server: LiveServer, **options: Any) -> Iterator[ClientConnection]:
+    with connect(server.url.replace("http", "ws", 1) + "/ws", max_size=None) as client:
+        client.send(json.dumps(SUBSCRIBE | options))
+        assert json.loads(client.recv(10))["type"] == "ack"
+        yield client
+
+
+def events_until(client: ClientConnection, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        found += json.loads(client.recv(10))
+    return found
+
+
+async def tell_orders(service: MemoryService, first: int, count: int) -> None:
+    await service.tell(
+        *(msgspec.structs.replace(examples.ORDER, vt_orderid=f"SIM.{n}") for n in range(first, first + count))
+    )
+
+
+async def statuses(service: MemoryService) -> list[SessionStatus]:
+    return service.hub.statuses()
+
+
+def stalled_socket(server: LiveServer) -> socket.socket:
+    """Return a socket that has subscribed and never reads, with a small buffer."""
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect((host, int(port)))
+    key = base64.b64encode(os.urandom(16)).decode()
+    raw.sendall(
+        f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    while b"\r\n\r\n" not in raw.recv(4096, socket.MSG_PEEK):
+        pass
+    text = json.dumps(SUBSCRIBE).encode()
+    mask = os.urandom(4)
+    raw.sendall(
+        bytes([0x81, 0x80 | len(text)]) + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(text))
+    )
+    return raw
+
+
+def test_a_client_that_never_reads_is_ended_and_the_others_get_everything(server: LiveServer) -> None:
+    stalled = stalled_socket(server)
+    with subscribed(server) as client:
+        total = 0
+        # The kernel's and the server's buffers take some; then facts wait, and at the limit the session is ended.
+        while len(server.run(statuses)) == 2:
+            server.run(lambda service, first=total: tell_orders(service, first, 1000))
+            total += 1000
+            assert total <= 100_000
+        found = events_until(client, total)
+        assert [event["data"]["vt_orderid"] for event in found] == [f"SIM.{n}" for n in range(total)]
+        assert sorted(event["seq"] for event in found) == [event["seq"] for event in found]
+        (status,) = server.run(statuses)
+        assert (status.conflated, status.dropped, status.queued_facts) == (0, 0, 0)
+    stalled.close()
+
+
+def test_a_client_that_reads_again_is_told_why_and_resumes_without_a_hole(server: LiveServer) -> None:
+    seen: list[int] = []
+    total = 0
+    with subscribed(server) as slow:
+        while server.run(statuses):
+            server.run(lambda service, first=total: tell_orders(service, first, 1000))
+            total += 1000
+            assert total <= 100_000
+        with suppress(ConnectionClosed):
+            while True:
+                seen += [event["seq"] for event in json.loads(slow.recv(10))]
+        assert slow.close_code == CloseCode.TOO_SLOW
+    with subscribed(server, since=seen[-1]) as again:
+        missing = server.run(_last_seq) - seen[-1]
+        assert missing > 0
+        seen += [event["seq"] for event in events_until(again, missing)]
+    assert seen == list(range(seen[0], seen[0] + total))
+
+
+async def _last_seq(service: MemoryService) -> int:
+    return service.journal.last_seq
