@@ -183,8 +183,9 @@ class WebSocketHub:
         return [session.status() for session in self._sessions.values()]
 
     async def close(self, timeout_s: float = 2.0) -> None:
-        """Send what is pending and end every session; waits until their connections have let go, but not long."""
-        self._flush_waiting()
+        """End every session, and wait until their connections have let go, but not long."""
+        if self._timer is not None:
+            self._timer.cancel()
         for session in list(self._sessions.values()):
             session.end(CloseCode.GOING_AWAY, "the service stops")
         with contextlib.suppress(TimeoutError):

@@ -78,13 +78,11 @@ class Outbox:
         self._max_market = max_market
         self._ready: asyncio.Future[None] | None = None
         self._below: tuple[int, asyncio.Future[None]] | None = None
+        self.messages = 0
         self.facts = 0
         self.market = 0
         self.conflated = 0
         self.dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def put(self, batch: Batch) -> None:
         """Queue live events.
@@ -104,6 +102,7 @@ class Outbox:
 
     def put_message(self, message: Message) -> None:
         self._items.append(message)
+        self.messages += 1
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
 
@@ -117,13 +116,15 @@ class Outbox:
             self.market -= len(item.events) - item.facts
             if not self.market:
                 self._max_market = self._least_market
-        if self._below is not None and len(self._items) < self._below[0] and not self._below[1].done():
-            self._below[1].set_result(None)
+        else:
+            self.messages -= 1
+            if self._below is not None and self.messages < self._below[0] and not self._below[1].done():
+                self._below[1].set_result(None)
         return item
 
     def clear(self) -> None:
         self._items.clear()
-        self.facts = self.market = 0
+        self.messages = self.facts = self.market = 0
 
     async def ready(self) -> None:
         """Wait until there is something to take. One waiter."""
@@ -135,8 +136,8 @@ class Outbox:
                 self._ready = None
 
     async def below(self, count: int) -> None:
-        """Wait until fewer than ``count`` things wait. One waiter."""
-        while len(self._items) >= count:
+        """Wait until fewer than ``count`` messages wait; live events do not count. One waiter."""
+        while self.messages >= count:
             self._below = (count, asyncio.get_running_loop().create_future())
             try:
                 await self._below[1]

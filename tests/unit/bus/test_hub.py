@@ -344,6 +344,37 @@ async def test_a_stalled_client_changes_nothing_for_the_others() -> None:
         await client.close()
 
 
+async def test_a_client_with_much_to_read_is_still_listened_to(room: Room) -> None:
+    client = await room.subscribed("order")
+    await client.until(lambda client: bool(client.answers))
+    client.reading.clear()
+    for number in range(200):
+        room.fact(order(number))
+    await client.say({"type": "unsubscribe", "id": 2, "topics": ["order"]})
+    room.fact(order(200))
+    client.reading.set()
+    await client.until(lambda client: len(client.answers) == 2)
+    assert client.seqs == list(range(1, 201))
+
+
+async def test_a_client_that_does_not_take_its_answers_is_not_read_from(room: Room) -> None:
+    client = room.client()
+    client.reading.clear()
+    asking = asyncio.create_task(_ping(client, 200))
+    for _ in range(500):
+        await asyncio.sleep(0)
+    assert not asking.done()
+    assert client.session.outbox.messages <= 65
+    client.reading.set()
+    await asking
+    await client.until(lambda client: len(client.answers) == 200)
+
+
+async def _ping(client: Client, count: int) -> None:
+    for number in range(count):
+        await client.say({"type": "ping", "id": number})
+
+
 async def test_a_slow_client_gets_the_latest_of_each_symbol_and_is_told_how_many_it_missed(room: Room) -> None:
     client = await room.subscribed("tick")
     await client.until(lambda client: bool(client.answers))
