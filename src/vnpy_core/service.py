@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STAGE_TIMEOUT_S = 10.0
+GATEWAY_WAIT_S = 10.0
 PRUNE_INTERVAL_S = 3600.0
 SIM_GATEWAY = "vnpy_core.engine.sim.SimGateway"
 DEMO_CLASS = "DoubleMaStrategy"
@@ -163,9 +164,7 @@ class VnPyCoreService:
 
         self._on_stage("strategies")
         self._at_stop(stack, "strategies", self.strategies.close)
-        await self.strategies.restore()
-        if config.demo and not self.strategies.list():
-            await self._add_demo()
+        self._bringing_up = self._own_task(stack, self._bring_up(), "bring up strategies")
         self._own_task(stack, self.gateways.watch(), "gateway watch")
         self._own_task(stack, self._housekeeping(), "housekeeping")
         self._own_task(stack, self._loop_watch.run(), "loop watch")
@@ -193,6 +192,7 @@ class VnPyCoreService:
     async def settled(self) -> None:
         """Wait until the gateways are connected or have failed, and so have the strategies that are to run."""
         await self.gateways.settled()
+        await asyncio.shield(self._bringing_up)
         await self.strategies.settled()
 
     async def status(self) -> SystemStatus:
@@ -207,6 +207,16 @@ class VnPyCoreService:
     @property
     def is_running(self) -> bool:
         return self.started is not None and not self._stopping
+
+    async def _bring_up(self) -> None:
+        """Bring strategies to what they are to do, with their gateways there if these come in time: history and
+        contracts come from them."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATEWAY_WAIT_S):
+                await self.gateways.settled()
+        await self.strategies.restore()
+        if self.config.demo and not self.strategies.list():
+            await self._add_demo()
 
     async def _add_demo(self) -> None:
         """Give a new user something that runs: an official strategy on a symbol of the simulated exchange."""
@@ -253,11 +263,19 @@ class VnPyCoreService:
 
         stack.push_async_callback(run)
 
-    def _own_task(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _own_task(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` until the stop. One that ends by an error is logged, and ends nothing else."""
         task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_log_error)
 
         async def cancel() -> None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
         stack.push_async_callback(cancel)
+        return task
+
+
+def _log_error(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("Task %s ended by an error", task.get_name(), exc_info=error)

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from vnpy.trader import utility
 
+from vnpy_core.config.json_file import replace_json
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine import runtime
 from vnpy_core.errors import AlreadyRunning, ConfigError
@@ -183,7 +184,7 @@ def test_s5_files_survive_kill_9_and_what_json_cannot_hold(tmp_path: Path) -> No
         assert json.loads(path.read_text())["rows"] >= 0
     saved = path.read_text()
     with pytest.raises(TypeError):
-        runtime._write_json(path, {"when": object()})
+        replace_json(path, {"when": object()}, durable=False)
     assert path.read_text() == saved
 
 

@@ -96,7 +96,7 @@ def decode(text: str) -> Command:
         Refused: it is none; the failure carries the message's id if there is one.
     """
     try:
-        return _decoder.decode(text)
+        command: Command = _decoder.decode(text)
     except msgspec.ValidationError as error:
         try:
             envelope = _envelope.decode(text)
@@ -109,3 +109,4 @@ def decode(text: str) -> Command:
         raise Refused("invalid", f"{error}.", envelope.id) from error
     except msgspec.DecodeError as error:
         raise Refused("malformed", f"Not JSON: {error}.") from error
+    return command

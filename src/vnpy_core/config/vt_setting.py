@@ -1,12 +1,11 @@
 """vn.py's own settings file, ``vt_setting.json``: read at start, written back whole or not at all."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vnpy_core.config.json_file import replace_json
 from vnpy_core.errors import ConfigError
 
 FILENAME = "vt_setting.json"
@@ -43,14 +42,9 @@ def write_vt_setting(folder: Path, setting: Mapping[str, Any]) -> Path:
         ConfigError: the folder or the file cannot be written.
     """
     path = folder / FILENAME
-    text = json.dumps(dict(setting), indent=4, ensure_ascii=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=FILENAME, delete=False) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        replace_json(path, setting, durable=True)
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be written: {error.strerror}. Choose another folder with VNPY_DATA_DIR."

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from vnpy_core.config.json_file import replace_json
 from vnpy_core.config.logging import route_loguru
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine.data_lock import DataDirLock, LockHolder, read_lock_holder
@@ -33,7 +34,7 @@ VNPY_FOLDER = ".vntrader"
 USER_PACKAGES = ("strategies", "rules")
 
 _prepare_lock = threading.Lock()
-_file_lock = threading.Lock()
+_durable = False
 
 
 def prepare(config: VnPyCoreConfig) -> None:
@@ -46,7 +47,9 @@ def prepare(config: VnPyCoreConfig) -> None:
         ConfigError: the data folder cannot be written, ``vt_setting.json`` is not JSON, or the machine does not know
             the time zone.
     """
+    global _durable
     with _prepare_lock:
+        _durable = config.journal.synchronous == "FULL"  # vn.py writes a file at each fill, on the event thread
         data_dir = config.data_dir.expanduser().absolute()
         _make_folders(data_dir)
         config.save_vnpy_setting()
@@ -71,18 +74,6 @@ def _make_folders(data_dir: Path) -> None:
             f"the data folder {data_dir} cannot be written ({error.strerror}): "
             "make it writable, or set VNPY_DATA_DIR to a folder that is"
         ) from error
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace the JSON file ``path`` as a whole or not at all. It may hold passwords: only its owner can read it."""
-    text = json.dumps(content, indent=4, ensure_ascii=False)
-    temporary = path.with_name(f"{path.name}.tmp")
-    with _file_lock:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
 
 
 def _set_timezone(name: str) -> None:
@@ -161,7 +152,7 @@ def _rebind(name: str, value: object) -> None:
 
 
 def _save_json(filename: str, data: dict[str, Any]) -> None:
-    _write_json(_vnpy_path(filename), data)
+    replace_json(_vnpy_path(filename), data, durable=_durable)
 
 
 def _load_json(filename: str) -> Any:
