@@ -13,6 +13,7 @@ from bench import engines, live
 from bench.live import Plan
 from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
+from bench.servers import SYMBOLS
 
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "events": engines.events,
@@ -42,7 +43,9 @@ or half the time.
   it out of the raw frame: latency is from the tick's creation to its arrival in the client. A tick counts as delivered
   if it arrives within {drain:g} s of the feed's end. Each feed lasts {feed:g} s, after a warm-up.
 - **Requests**: `GET` by {reader} with {connections} connections, of the 1,000 orders that rest since the gateway
-  connected; `POST` by a small asyncio client, every order different, resting at once.
+  connected; `POST` by a small asyncio client, every order different, of the type
+  FAK, which the gateway answers with "cancelled" at once: vn.py's own book-keeping gets slower with every order that
+  rests, which would be measured otherwise.
 - **Memory** is the resident memory of all processes of a side, {idle:g} s after it was ready.
 """
 
@@ -98,7 +101,7 @@ def main(given: Sequence[str]) -> int:
 
 def render(rows: list[Row], described: list[str], plan: Plan, seconds: float) -> str:
     how = HOW.format(
-        symbols=live.SYMBOLS,
+        symbols=len(SYMBOLS),
         clients=live.CLIENTS,
         core=CLIENT_CORES[0],
         drain=plan.drain_s,

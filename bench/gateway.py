@@ -28,14 +28,15 @@ from vnpy.trader.object import (
     TickData,
 )
 
+from bench.servers import SYMBOLS
+
 ZONE = ZoneInfo("Asia/Shanghai")
 EXCHANGE = Exchange.SHFE
-SYMBOLS = [f"rb{number:04d}" for number in range(20)]
 BURST_S = 0.001
 
 
 class BenchGateway(BaseGateway):
-    """Push what the benchmark asks for; a limit order rests at once and is never filled."""
+    """Push what the benchmark asks for; a limit order rests and is never filled, a FAK order is cancelled at once."""
 
     default_name = "BENCH"
     default_setting = {"control": "", "orders": 1000}  # noqa: RUF012 - declared so by vn.py
@@ -75,8 +76,11 @@ class BenchGateway(BaseGateway):
         self._last_orderid += 1
         order = req.create_order_data(str(self._last_orderid), self.gateway_name)
         order.datetime = datetime.now(ZONE)
-        order.status = Status.NOTTRADED
-        self._orders[order.orderid] = order
+        if order.type is OrderType.FAK:
+            order.status = Status.CANCELLED
+        else:
+            order.status = Status.NOTTRADED
+            self._orders[order.orderid] = order
         self.on_order(copy(order))
         return order.vt_orderid
 

@@ -17,6 +17,7 @@ from typing import Any, cast
 import uvloop
 
 from bench.processes import CLIENT_CORES
+from bench.servers import SYMBOLS
 from bench.ws_client import at
 
 
@@ -72,7 +73,8 @@ async def run(spec: dict[str, Any]) -> dict[str, Any]:
 
     def request() -> bytes:
         number = next(numbers)
-        body = spec["body"].replace("@PRICE@", str(3000 + number % 500)).replace("@VOLUME@", str(1 + number // 500))
+        body = spec["body"].replace("@SYMBOL@", SYMBOLS[number % len(SYMBOLS)])
+        body = body.replace("@PRICE@", str(3000 + number % 500)).replace("@VOLUME@", str(1 + number // 500))
         return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
 
     async def work(connection: Connection, until: float, measured: bool) -> None:

@@ -25,7 +25,6 @@ from bench.report import Row, Target
 from bench.servers import Server
 
 CLIENTS = 10
-SYMBOLS = 20  # as bench.gateway has them, which imports vnpy and so is not imported here
 GET_CONNECTIONS = 8
 ORDER_CHANGES_PER_S = 100
 PEER = "vnpy_webtrader"

@@ -14,6 +14,7 @@ from typing import Any
 from bench.processes import Process, free_port
 
 RESTING_ORDERS = 1000
+SYMBOLS = [f"rb{number:04d}" for number in range(20)]
 READY_TIMEOUT_S = 60.0
 PEER_GRACE_S = 2.0  # its web process else waits for the next heartbeat of its RPC, up to 10 s; it has nothing to save
 VN_SETTING: dict[str, Any] = {"log.console": False, "log.file": False, "database.timezone": "Asia/Shanghai"}
@@ -43,7 +44,7 @@ class Server:
     headers: Mapping[str, str] = field(default_factory=dict)
     get_orders: str = ""
     post_order: str = ""
-    # @PRICE@ and @VOLUME@ are replaced, so that no two orders of a run are the same.
+    # @SYMBOL@, @PRICE@ and @VOLUME@ are replaced, so that no two orders of a run are the same.
     order_body: str = ""
 
     @property
@@ -121,10 +122,10 @@ def _product(folder: Path, port: int, control: Path | None = None) -> Iterator[S
             post_order="/api/v1/trading/orders",
             order_body=json.dumps(
                 {
-                    "gateway_name": "BENCH", "symbol": "rb0001", "exchange": "SHFE", "direction": "LONG",
-                    "type": "LIMIT", "offset": "OPEN", "price": "@PRICE@", "volume": "@VOLUME@",
+                    "gateway_name": "BENCH", "symbol": "@SYMBOL@", "exchange": "SHFE", "direction": "LONG",
+                    "type": "FAK", "offset": "OPEN", "price": "@PRICE@", "volume": "@VOLUME@",
                 }
-            ).replace('"@', "@").replace('@"', "@"),
+            ).replace('"@P', "@P").replace('"@V', "@V").replace('E@"', "E@"),
         )  # fmt: skip
 
 
@@ -172,10 +173,10 @@ def peer(folder: Path) -> Iterator[Server]:
             post_order="/order",
             order_body=json.dumps(
                 {
-                    "symbol": "rb0001", "exchange": "SHFE", "direction": "Long", "type": "Limit", "offset": "Open",
+                    "symbol": "@SYMBOL@", "exchange": "SHFE", "direction": "Long", "type": "FAK", "offset": "Open",
                     "price": "@PRICE@", "volume": "@VOLUME@",
                 }
-            ).replace('"@', "@").replace('@"', "@"),
+            ).replace('"@P', "@P").replace('"@V', "@V").replace('E@"', "E@"),
         )  # fmt: skip
         _wait_for_orders(server, lambda: server.get(server.get_orders))
         yield server
