@@ -1,5 +1,6 @@
 """One vn.py runtime folder for the whole test session, made before the first vnpy import."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,7 +11,13 @@ from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine import runtime
 
 _RUNTIME = Path(tempfile.mkdtemp(prefix="vnpy-core-tests-"))
-runtime.prepare(VnPyCoreConfig(data_dir=_RUNTIME, timezone="Asia/Shanghai"))
+
+
+def pytest_configure() -> None:
+    # Not while this file is imported: it changes the working folder, and pytest looks for testpaths in it.
+    for name in [name for name in os.environ if name.startswith("VNPY_")]:
+        del os.environ[name]
+    runtime.prepare(VnPyCoreConfig(data_dir=_RUNTIME, timezone="Asia/Shanghai"))
 
 
 def pytest_unconfigure() -> None:
