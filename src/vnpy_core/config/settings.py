@@ -85,7 +85,7 @@ class HistorySettings(_Section):
 
 class WebSocketSettings(_Section):
     ping_interval_s: Annotated[float, Field(gt=0)] = 20.0
-    batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 2.0
+    batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 1.0
     max_sessions: Annotated[int, Field(ge=1)] = 1000
     queue_facts: Annotated[int, Field(ge=1, description="Facts that may wait for one client")] = 10_000
 
