@@ -195,7 +195,7 @@ class SimGateway(BaseGateway):
             if venue is None or req.vt_symbol not in venue.instruments:
                 self.write_log(f"no history of {req.vt_symbol}: there is no such contract, or no connection")
                 return []
-            recorded = venue.recorded_minutes(req.vt_symbol)
+            recorded = venue.recorded_minutes(req)
         return venue.history(req, recorded)
 
     def get_default_setting(self) -> dict[str, str | int | float | bool]:
@@ -258,10 +258,10 @@ class SimGateway(BaseGateway):
         if now >= self._reconnect_at:
             self._come_up(venue)
         self._tell(wire.arrived(now))
-        progress = self.replay_progress
-        if progress is not None and progress.state == "FINISHED" and not self._end_told:
+        if isinstance(venue.feed, ReplayFeed) and venue.feed.is_finished and not self._end_told:
             self._end_told = True
             venue.save_feed()
+            progress = venue.feed.progress
             self.write_log(f"the replay has finished at {progress.clock.isoformat()} after {progress.ticks} ticks")
         return min(wire.due(), self._reconnect_at)
 

@@ -83,7 +83,7 @@ class PastBars:
         if interval not in INTERVALS:
             return []
         anchor = walk.state.anchor or now
-        start, end = _local(request.start, self._zone), _local(request.end or now, self._zone)
+        start, end = local_time(request.start, self._zone), local_time(request.end or now, self._zone)
         start = max(start, anchor - LONGEST)
         minutes = [*self._made(walk, anchor, start, end), *recorded]
         bars = [
@@ -129,8 +129,8 @@ def replayed_bars(
     if interval not in INTERVALS:
         return []
     shift = now - clock
-    start = _local(request.start, zone) - shift
-    end = min(_local(request.end or now, zone) - shift, clock - INTERVALS[interval])
+    start = local_time(request.start, zone) - shift
+    end = min(local_time(request.end or now, zone) - shift, clock - INTERVALS[interval])
     if start > end:
         return []
     bars = database.load_bar_data(request.symbol, request.exchange, interval, start, end)
@@ -167,7 +167,8 @@ def _start_of(moment: datetime, interval: Interval) -> datetime:
     return midnight - timedelta(days=moment.weekday()) if interval is Interval.WEEKLY else midnight
 
 
-def _local(moment: datetime, zone: tzinfo) -> datetime:
+def local_time(moment: datetime, zone: tzinfo) -> datetime:
+    """Return ``moment`` in ``zone``; without a zone of its own it is taken to be there already."""
     return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment.astimezone(zone)
 
 

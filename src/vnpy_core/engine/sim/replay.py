@@ -119,6 +119,10 @@ class ReplayFeed:
             self._state = "RUNNING"
 
     @property
+    def is_finished(self) -> bool:
+        return self._state == "FINISHED"
+
+    @property
     def progress(self) -> ReplayProgress:
         span = (self._end - self._start).total_seconds()
         done = (self._clock - self._start).total_seconds() / span if span else 1.0

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from vnpy_core.engine.sim.account import Ledger
 from vnpy_core.engine.sim.contracts import MONEY
 from vnpy_core.engine.sim.exchange import Exchange
 from vnpy_core.engine.sim.feed import RandomFeed
-from vnpy_core.engine.sim.history import MinuteBar, MinuteRecorder, PastBars, replayed_bars
+from vnpy_core.engine.sim.history import MinuteBar, MinuteRecorder, PastBars, local_time, replayed_bars
 from vnpy_core.engine.sim.replay import ReplayFeed
 from vnpy_core.engine.sim.settings import MEMORY, SimSettings
 from vnpy_core.engine.sim.store import AccountState, FeedState, FileStore, MemoryStore, Saved, Store
@@ -123,7 +124,7 @@ class Venue:
 
     def _replay_feed(self, saved: Saved | None) -> ReplayFeed:
         settings = self.settings
-        goes_on = saved is not None and saved.account.feed == self._feed_identity() and not saved.account.feed_finished
+        goes_on = saved is not None and saved.account.feed == self._feed_identity and not saved.account.feed_finished
         return ReplayFeed(
             self.name,
             get_database(),
@@ -138,7 +139,9 @@ class Venue:
             resume_after=saved.account.clock if saved is not None and goes_on else None,
         )
 
+    @cached_property
     def _feed_identity(self) -> str:
+        """What makes this market the same one after a restart."""
         settings = self.settings
         if settings.feed == "random":
             return settings.feed
@@ -166,10 +169,11 @@ class Venue:
         if isinstance(self.feed, RandomFeed):
             self._minutes.add(tick)
 
-    def recorded_minutes(self, vt_symbol: str) -> list[MinuteBar]:
-        """Return the minute bars that the random market has made since its first tick."""
+    def recorded_minutes(self, request: HistoryRequest) -> list[MinuteBar]:
+        """Return the minute bars of the request's range that the random market has made since its first tick."""
         self.save_feed()
-        return self.store.bars(vt_symbol, 0, int(self.now().timestamp() // 60))
+        start = local_time(request.start, self.zone)
+        return self.store.bars(request.vt_symbol, int(start.timestamp() // 60), int(self.now().timestamp() // 60))
 
     def history(self, request: HistoryRequest, recorded: Sequence[MinuteBar]) -> list[BarData]:
         """Return bars of the past; see history.py. Takes its time, and needs no lock."""
@@ -212,8 +216,8 @@ class Venue:
         exchange, ledger = self.exchange, self.exchange.ledger
         return AccountState(
             ledger.deposit, ledger.realised, ledger.commission, exchange.order_count, exchange.trade_count,
-            exchange.day, exchange.clock, self._feed_identity(),
-            isinstance(self.feed, ReplayFeed) and self.feed.progress.state == "FINISHED",
+            exchange.day, exchange.clock, self._feed_identity,
+            isinstance(self.feed, ReplayFeed) and self.feed.is_finished,
         )  # fmt: skip
 
     @property

@@ -24,8 +24,12 @@ HISTORY_BLOCK = 1440
 
 
 class WalkState(msgspec.Struct):
-    """What a walk needs to go on: ticks drawn, the unfolded price, and the statistics of the trading day."""
+    """What a walk needs to go on: ticks drawn, the unfolded price, and the statistics of the trading day.
 
+    ``origin`` is the contract's first price and price tick: in others the numbers would mean something else.
+    """
+
+    origin: str = ""
     drawn: int = 0
     position: int = 0
     anchor: datetime | None = None  # the moment of the first tick ever
@@ -56,9 +60,11 @@ class RandomWalk:
         self._limit_up = instrument.price_at(self._start + span) if spec.limit_rate else 0.0
         self._limit_down = instrument.price_at(max(1, self._start - span)) if spec.limit_rate else 0.0
         self._size = spec.size
-        if state is None:
-            start = self._start
-            state = WalkState(position=start, last=start, pre_close=start, open_interest=spec.depth * 1000)
+        origin, start = f"{spec.price}/{spec.pricetick}", self._start
+        if state is None or state.origin != origin:
+            state = WalkState(
+                origin=origin, position=start, last=start, pre_close=start, open_interest=spec.depth * 1000
+            )
         self.state = state
         self._random = self._generator()
 

@@ -180,6 +180,17 @@ def test_the_walk_goes_on_from_its_last_saved_price(venues: Venues) -> None:
     assert abs(again.feed.walks[REBAR].next(again.now()).last_price - tick.last_price) <= 1
 
 
+def test_a_walk_of_other_prices_begins_anew(venues: Venues) -> None:
+    venue = venues.open()
+    assert isinstance(venue.feed, RandomFeed)
+    venue.on_tick(venue.feed.walks[REBAR].next(venue.now()))
+    venue.save_feed()
+    venues.kill()
+    again = venues.open(contracts=[{"vt_symbol": REBAR, "price": 500, "pricetick": 0.5}])
+    assert isinstance(again.feed, RandomFeed)
+    assert abs(again.feed.walks[REBAR].next(again.now()).last_price - 500) <= 0.5
+
+
 def test_minute_bars_are_remembered(venues: Venues) -> None:
     venue = venues.open()
     assert isinstance(venue.feed, RandomFeed)
@@ -188,11 +199,11 @@ def test_minute_bars_are_remembered(venues: Venues) -> None:
         venue.on_tick(venue.feed.walks[REBAR].next(start + timedelta(seconds=3 * number)))
     venue.save_feed()
     request = HistoryRequest("rb2605", Exchange.SHFE, start, venue.now(), Interval.MINUTE)
-    bars = venue.history(request, venue.recorded_minutes(REBAR))
+    bars = venue.history(request, venue.recorded_minutes(request))
     assert [bar.datetime for bar in bars] == [start + timedelta(minutes=number) for number in range(5)]
     venues.kill()
     again = venues.open()
-    assert again.history(request, again.recorded_minutes(REBAR)) == bars
+    assert again.history(request, again.recorded_minutes(request)) == bars
 
 
 def test_a_replay_goes_on_from_the_last_fill_that_was_told(venues: Venues) -> None:
