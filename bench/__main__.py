@@ -17,6 +17,7 @@ from bench.servers import SYMBOLS
 
 SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "events": engines.events,
+    "history": engines.history,
     "ws": live.ws,
     "http": live.http,
     "start": live.start,
@@ -29,6 +30,9 @@ Each figure is the median over the rounds, with the smallest and the largest bes
 then the other (A B A B …), never both at once. "Times better" is the ratio of the two medians: 2 means twice the rate,
 or half the time.
 
+- **Event engine**: one thread puts 200,000 events, half of them of a type nobody listens to, as a gateway's ticks are;
+  "ready" events are made before the clock runs. Our engine isolates its handlers and measures itself, as ever.
+- **History store**: through vn.py's database interface, one series a round, loaded back as `BarData` and compared.
 - **VnPy Core**: `vnpy-core run`, one process, every default kept but three: the simulated market and the demo strategy
   are replaced by `bench.gateway.BenchGateway`, and the limits of vn.py's RiskManager are lifted, because they would
   refuse the load (the rules still run). Start and memory are measured with no configuration at all.

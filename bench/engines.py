@@ -27,6 +27,21 @@ def events(plan: Plan) -> list[Row]:
     ]
 
 
+def history(plan: Plan) -> list[Row]:
+    """Bars saved to and loaded from vn.py's database object, ours on DuckDB and vnpy_sqlite's."""
+    return [
+        Row("History store", what, "bars/s", "higher", sides["product"], sides["peer"], "vnpy_sqlite", target_of(what))
+        for what, sides in run("history", plan.rounds).items()
+    ]
+
+
+def target_of(what: str) -> Target | None:
+    """Of the whole series, saved once and loaded; the other rows are for information."""
+    if "again" in what or "day" in what:
+        return None
+    return Target(ratio=10 if what.startswith("save") else 8)
+
+
 def run(module: str, rounds: int) -> Measured:
     """Return what ``bench.<module>.measure`` found, the samples of each side by what was measured."""
     with temporary_folder() as folder:

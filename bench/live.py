@@ -40,7 +40,7 @@ class Plan:
     """How long each measurement takes."""
 
     rounds: int
-    feed_s: float = 5.0
+    feed_s: float = 4.0
     drain_s: float = 8.0
     rates: tuple[int, ...] = (1_000, 3_000, 10_000)
     http_s: float = 3.0
