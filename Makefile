@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # vn.py asks for Qt only for its desktop windows: the lock is complete without it, so nothing is resolved here.
 INSTALL := install --quiet --no-deps --require-hashes
 
-.PHONY: run install dev test check bench lock clean
+.PHONY: run install dev test check bench docs lock clean
 .DEFAULT_GOAL := run
 
 $(VENV)/bin/python:
@@ -46,6 +46,9 @@ check: dev
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m bench $(ARGS)
+
+docs: install
+	$(BIN)/python docs/write_configuration.py
 
 lock:
 	$(PYTHON) -m pip --disable-pip-version-check install --quiet --upgrade uv

@@ -201,6 +201,7 @@ def _log_thread_error(args: Any) -> None:
         name = args.thread.name if args.thread is not None else "?"
         logger.critical("Thread %s has ended by an error", name, exc_info=args.exc_value)
 
+
 _forwarding = threading.local()
 _routed: list[int] = []
 

@@ -44,15 +44,15 @@ class _Section(BaseModel):
 
 
 class ServiceSettings(_Section):
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8006
-    shutdown_timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    host: Annotated[str, Field(description="Loopback only, as long as there is no authentication")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free one")] = 8006
+    shutdown_timeout_s: Annotated[float, Field(gt=0, description="For the engines to stop, at most")] = 20.0
     command_timeout_s: Annotated[float, Field(gt=0, description="Wait for the event thread to answer a command")] = 5.0
 
 
 class EngineSettings(_Section):
     queue_high_water: Annotated[int, Field(ge=1, description="Queued events that raise an alert")] = 50_000
-    timer_interval_s: Annotated[int, Field(ge=1)] = 1
+    timer_interval_s: Annotated[int, Field(ge=1, description="vn.py's timer event")] = 1
     init_workers: Annotated[int, Field(ge=1, le=64, description="Strategies initialised side by side")] = 4
     tick_buffer: Annotated[int, Field(ge=1, description="Ticks that may wait for the loop")] = 100_000
 
@@ -60,14 +60,20 @@ class EngineSettings(_Section):
 class GatewaySettings(_Section):
     """One account: a gateway class under a name of its own."""
 
-    class_path: Annotated[str, Field(validation_alias=AliasChoices("class", "class_path"))]
-    setting: dict[str, Any] = Field(default_factory=dict)
-    auto_connect: bool = False
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    class_path: Annotated[
+        str, Field(validation_alias=AliasChoices("class", "class_path"), description="Dotted path of a vn.py gateway")
+    ]
+    setting: Annotated[dict[str, Any], Field(description="What the gateway's own dialog asks for")] = Field(
+        default_factory=dict
+    )
+    auto_connect: Annotated[bool, Field(description="Connect at the start")] = False
+    connect_timeout_s: Annotated[float, Field(gt=0, description="Silent for longer, it has FAILED")] = 30.0
 
 
 class JournalSettings(_Section):
-    synchronous: Literal["NORMAL", "FULL"] = "NORMAL"
+    synchronous: Annotated[
+        Literal["NORMAL", "FULL"], Field(description="NORMAL survives kill -9, FULL a power cut too")
+    ] = "NORMAL"
     retention_days: Annotated[float, Field(gt=0, description="How far back a WebSocket client may resume")] = 7.0
 
 
@@ -77,23 +83,25 @@ class DatabaseSettings(_Section):
 
 class HistorySettings(_Section):
     path: Annotated[OptionalPath, Field(description="DuckDB file; default: history.duckdb in the data folder")] = None
-    memory_limit_mb: Annotated[int, Field(ge=64)] = 256
+    memory_limit_mb: Annotated[int, Field(ge=64, description="DuckDB's own memory")] = 256
     record_ticks: Annotated[bool, Field(description="Store every tick that arrives")] = False
     record_bars: Annotated[bool, Field(description="Build and store one-minute bars from ticks")] = False
-    flush_interval_ms: Annotated[int, Field(ge=10)] = 1000
+    flush_interval_ms: Annotated[int, Field(ge=10, description="Recorded data is written this often")] = 1000
 
 
 class WebSocketSettings(_Section):
-    ping_interval_s: Annotated[float, Field(gt=0)] = 20.0
+    ping_interval_s: Annotated[float, Field(gt=0, description="A client that does not answer is gone")] = 20.0
     batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 1.0
-    max_sessions: Annotated[int, Field(ge=1)] = 1000
-    queue_facts: Annotated[int, Field(ge=1, description="Facts that may wait for one client")] = 10_000
+    max_sessions: Annotated[int, Field(ge=1, description="Clients at a time")] = 1000
+    queue_facts: Annotated[int, Field(ge=1, description="Facts that may wait for one client; then 4008")] = 10_000
 
 
 class LogSettings(_Section):
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    format: Literal["console", "json"] = "console"
-    file: bool = True
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least that is logged")] = (
+        "INFO"
+    )
+    format: Annotated[Literal["console", "json"], Field(description="For people or for machines")] = "console"
+    file: Annotated[bool, Field(description="Also into log_dir")] = True
     file_size_mb: Annotated[int, Field(ge=1, description="A new file is begun at this size")] = 20
     file_count: Annotated[int, Field(ge=1, description="Older files that are kept")] = 10
 
@@ -115,10 +123,14 @@ class VnPyCoreConfig(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
-    data_dir: Path = Field(default_factory=default_data_dir)
-    log_dir: Annotated[OptionalPath, Field(description="Default: logs in the data folder")] = None
-    config_dir: Annotated[OptionalPath, Field(description="Where an existing vt_setting.json is")] = None
-    timezone: Annotated[str, AfterValidator(_zone), Field(description="The trading time zone")] = "Asia/Shanghai"
+    data_dir: Annotated[Path, Field(description="Everything that is kept; VNPY_DATA_DIR")] = Field(
+        default_factory=default_data_dir
+    )
+    log_dir: Annotated[OptionalPath, Field(description="Default: logs in the data folder; VNPY_LOG_DIR")] = None
+    config_dir: Annotated[OptionalPath, Field(description="An existing vn.py folder; VNPY_CONFIG_DIR")] = None
+    timezone: Annotated[str, AfterValidator(_zone), Field(description="Of trading; default: vt_setting.json's")] = (
+        "Asia/Shanghai"
+    )
     demo: Annotated[bool, Field(description="Add the demo strategy when there is no strategy at all")] = True
     service: ServiceSettings = ServiceSettings()
     engine: EngineSettings = EngineSettings()

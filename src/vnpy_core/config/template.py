@@ -1,12 +1,13 @@
-"""The commented configuration file that ``vnpy-core init`` writes: every setting, its default, what it means."""
+"""Every setting with its default and meaning, as a commented file (``vnpy-core init``) and as a page of the docs."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.config.settings import GatewaySettings, VnPyCoreConfig
 from vnpy_core.config.sources import public_name
 
 _HEAD = """\
@@ -50,6 +51,33 @@ def render_template() -> str:
         lines.append(f"\n# [{name}]")
         lines += [_line(public_name(key, field), field) for key, field in section.model_fields.items()]
     return "\n".join(lines) + "\n" + _GATEWAYS
+
+
+def render_reference() -> str:
+    """Return the table of ``docs/configuration.md``; a test holds the page to it."""
+    rows = ["| key | default | meaning |", "|---|---|---|"]
+
+    def add(above: str, section: type[BaseModel]) -> None:
+        for name, field in section.model_fields.items():
+            key = above + public_name(name, field)
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                add(f"{key}.", field.annotation)
+            elif name == "gateways":
+                add("gateways.<name>.", GatewaySettings)
+            else:
+                rows.append(f"| `{key}` | {_shown(field)} | {field.description or ''} |")
+
+    add("", VnPyCoreConfig)
+    return "\n".join(rows) + "\n"
+
+
+def _shown(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    if default is None:
+        return ""
+    return "`~/.vnpy-core`" if isinstance(default, Path) else f"`{_value(default)}`" if default != {} else "`{}`"
 
 
 def _line(name: str, field: FieldInfo) -> str:

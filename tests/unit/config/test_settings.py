@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from vnpy_core.config.settings import VnPyCoreConfig, load_config
 from vnpy_core.config.sources import PREFIX, read_environment, setting_names
-from vnpy_core.config.template import render_template
+from vnpy_core.config.template import render_reference, render_template
 from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
 
@@ -106,6 +106,11 @@ def test_the_written_file_gives_the_defaults(tmp_path: Path) -> None:
     )
     sections = awake.partition("class = ")[0]
     assert load_config(write(tmp_path / "d.toml", sections), environ={}) == load_config(environ={})
+
+
+def test_the_page_of_the_docs_lists_every_setting() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
+    assert render_reference() in page.read_text(encoding="utf-8"), "run: make docs"
 
 
 def test_a_secret_comes_from_a_file_and_shows_nowhere(tmp_path: Path) -> None:
