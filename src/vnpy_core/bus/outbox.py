@@ -8,9 +8,10 @@ import msgspec
 
 from vnpy_core.events import Event
 
-# Market events that wait before those of one symbol are reduced to the latest. Half a second of 10,000 ticks/s: a
-# client that pauses for less loses nothing.
+# Market events that may wait for a client that does not take them, before those of a symbol are reduced to the latest:
+# half a second of 10,000 ticks/s. One that takes all it is given is not slow, however much comes at once.
 MARKET_EVENTS = 5_000
+BURST_EVENTS = 100_000
 LOG_LINES = 500
 
 
@@ -69,7 +70,10 @@ class Overflow(Exception):
 
 
 class Outbox:
-    """A queue with one reader. Loop only; nothing here waits except ``ready`` and ``below``."""
+    """A queue with one reader. Loop only; nothing here waits except ``ready`` and ``below``.
+
+    ``blocked``: the reader has something in hand that the client does not take. It is the reader's to say.
+    """
 
     def __init__(self, max_facts: int, max_market: int = MARKET_EVENTS) -> None:
         self._items: deque[Batch | Message] = deque()
@@ -78,6 +82,7 @@ class Outbox:
         self._max_market = max_market
         self._ready: asyncio.Future[None] | None = None
         self._below: tuple[int, asyncio.Future[None]] | None = None
+        self.blocked = False
         self.messages = 0
         self.facts = 0
         self.market = 0
@@ -95,7 +100,7 @@ class Outbox:
         self.market += len(batch.events) - batch.facts
         if self.facts > self._max_facts:
             raise Overflow
-        if self.market > self._max_market:
+        if self.market > (self._max_market if self.blocked else BURST_EVENTS):
             self._conflate()
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)

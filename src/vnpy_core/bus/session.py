@@ -47,7 +47,9 @@ class Session:
                 await outbox.ready()
                 continue
             text = item.text
+            outbox.blocked = True
             await send(text)
+            outbox.blocked = False
             self._sent_frames += 1
             self._sent_bytes += len(text.utf8)
             self._sent_events += len(item.events) if isinstance(item, Batch) else item.events

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vnpy_core.bus.outbox import LOG_LINES, Batch, Message, Outbox, Overflow
+from vnpy_core.bus.outbox import BURST_EVENTS, LOG_LINES, Batch, Message, Outbox, Overflow
 from vnpy_core.events import Event
 from vnpy_core.models import Log
 
@@ -40,6 +40,7 @@ def test_what_fits_comes_out_as_it_went_in() -> None:
 
 def test_too_many_ticks_become_the_latest_of_each_symbol() -> None:
     outbox = Outbox(max_facts=10, max_market=4)
+    outbox.blocked = True
     for number in range(5):
         outbox.put(batch(event("tick.a.SHFE", number), event("order.updated", 100 + number, fact=True)))
         outbox.put(batch(event("tick.b.SHFE", number)))
@@ -49,8 +50,17 @@ def test_too_many_ticks_become_the_latest_of_each_symbol() -> None:
     assert outbox.conflated > 0
 
 
+def test_a_burst_is_not_held_against_a_client_that_takes_what_it_is_given() -> None:
+    outbox = Outbox(max_facts=10, max_market=4)
+    outbox.put(batch(*(event("tick.a.SHFE", number) for number in range(1000))))
+    assert (outbox.market, outbox.conflated) == (1000, 0)
+    outbox.put(batch(*(event("tick.a.SHFE", number) for number in range(BURST_EVENTS))))
+    assert (outbox.market, outbox.conflated) == (1, BURST_EVENTS + 999)
+
+
 def test_log_lines_are_dropped_from_the_oldest_on() -> None:
     outbox = Outbox(max_facts=1, max_market=LOG_LINES)
+    outbox.blocked = True
     outbox.put(batch(*(event("log", number) for number in range(LOG_LINES + 1))))
     left = contents(outbox)
     assert len(left) == LOG_LINES
@@ -72,6 +82,7 @@ TOPICS = st.sampled_from(["tick.a.X", "tick.b.X", "bar.MINUTE.a.X", "order.updat
 @given(st.lists(st.lists(TOPICS, max_size=6)))
 def test_no_fact_is_lost_and_the_latest_of_each_symbol_stays(puts: list[list[str]]) -> None:
     outbox = Outbox(max_facts=10_000, max_market=3)
+    outbox.blocked = True
     number = 0
     facts: list[Event] = []
     latest: dict[str, Event] = {}
