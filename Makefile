@@ -50,12 +50,14 @@ bench: .venv-bench/.installed
 docs: install
 	$(BIN)/python docs/write_configuration.py
 
-lock:
-	$(PYTHON) -m pip --disable-pip-version-check install --quiet --upgrade uv
-	@for target in "requirements.lock" "requirements-dev.lock --group dev --all-extras --constraints requirements.lock" "requirements-bench.lock --group bench --constraints requirements.lock"; do \
-		set -- $$target; \
-		$(PYTHON) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml --output-file $$@ || exit 1; \
-	done
+UV := $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url pyproject.toml
+
+lock: $(VENV)/bin/python
+	$(PIP) install --quiet --upgrade uv
+	$(UV) --output-file requirements.lock
+	$(UV) --output-file requirements-dev.lock --constraints requirements.lock --group dev --all-extras
+	$(UV) --output-file requirements-bench.lock --constraints requirements.lock --group bench
 
 clean:
 	rm -rf $(VENV) .venv-bench dist build
