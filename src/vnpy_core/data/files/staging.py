@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,10 +26,11 @@ from vnpy_core.errors import DataError, Unavailable
 Progress = Callable[[str, int, int], None]
 
 READING, WRITING = "reading", "writing"
-_MEMORY_LIMIT_MB = 256
+_MEMORY_LIMIT_MB = 192
 _CHUNK_ROWS = 100_000
 _POLL_S = 0.1
 _EARLIEST, _LATEST = -2_208_988_800_000_000, 7_258_118_400_000_000  # 1900 and 2200
+_AGAIN = "the same time as row {}, with other values"
 _NOT_NEGATIVE = ("volume", "open_interest", "last_volume")
 
 
@@ -120,15 +122,15 @@ class Staging:
 
     def summary(self, spacing: int) -> Summary:
         """Return what was read; ``spacing``: what two bars should be apart, in microseconds."""
-        row = self._run(
-            "select count(*) filter (where reason is null or reason <> ''), count(*) filter (where reason is null),"  # noqa: S608
-            " coalesce(min(micros) filter (where reason is null), 0),"
-            " coalesce(max(micros) filter (where reason is null), 0),"
-            f" count(*) filter (where gap <= 0) = 0, count(*) filter (where gap > 0 and gap < {spacing // 2:d}) from"
-            " (select reason, micros, case when reason is null then micros - lag(micros) over (order by rowid) end"
-            " as gap from staged)"
+        rows = self._run("select count(*) from staged where reason is null or reason <> ''")[0][0]
+        # Without an order the window follows that of the file, which DuckDB keeps, and takes no memory.
+        good = self._run(
+            "select count(*), coalesce(min(micros), 0), coalesce(max(micros), 0), count(*) filter (where gap <= 0) = 0,"
+            " count(*) filter (where gap > 0 and gap < ?) from"
+            " (select micros, micros - lag(micros) over () as gap from staged where reason is null)",
+            [spacing // 2],
         )[0]
-        return Summary(row[0] + len(self._missing), *row[1:])
+        return Summary(rows + len(self._missing), *good)
 
     def refuse_doubtful(self, clock: WallClock, zone: str) -> None:
         """Mark the rows of wall times that were never in the zone, or twice."""
@@ -143,74 +145,72 @@ class Staging:
     def sort(self, interval: Interval) -> None:
         """Bring the good rows in order of time. Bars of one time are one if they are equal, else the later is bad."""
         self._run(
-            "create table ordered as select rowid as place, * from staged where reason is null order by micros, place"
+            "create table sorted as select rowid as place, * from staged where reason is null order by micros, place"
         )
-        self._run("update staged set reason = '' where reason is null")
-        self._table = "ordered"
+        self._table = "sorted"
         if interval is Interval.TICK:
             return
-        equal = " and ".join(f"{name} is not distinct from lag({name}) over w" for name in value_columns(interval))
+        equal = " and ".join(f"{name} is not distinct from lag({name}) over ()" for name in value_columns(interval))
         self._run(
-            "create table again as select rowid as number, lag(place) over w as before,"  # noqa: S608
-            f" micros = lag(micros) over w as again, {equal} as equal from ordered window w as (order by rowid)"
+            "create table distinguished as select * exclude (reason), case when micros = lag(micros) over () then"  # noqa: S608
+            f" case when {equal} then '' else '{_AGAIN}' end end as reason, lag(place) over () as before from sorted"
         )
-        pairs = self._run("select number, before, equal from again where again and not equal order by number")
-        self.repeated = self._run("select count(*) from again where again and equal")[0][0]
-        self._run("update ordered set reason = '' from again where again.number = ordered.rowid and again and equal")
-        if pairs:
-            before = self._numbers([pair[1] for pair in pairs]).astype("U")
-            self.connection.register("pairs", {"number": np.array([p[0] for p in pairs], np.int64), "before": before})
-            self._run(
-                "update ordered set reason = 'the same time as row ' || before || ', with other values' from pairs"
-                " where number = ordered.rowid"
-            )
+        self._table = "distinguished"
+        self.repeated = self._run("select count(*) from distinguished where reason = ''")[0][0]
 
     def bad_rows(self, limit: int) -> tuple[int, list[RowError]]:
         """Return how many rows are bad, and the first of them with the reasons."""
-        tables = {self._table, "staged"}
-        count = len(self._missing)
-        found = [
-            RowError(int(number), reason)
-            for number, reason in zip(self._missing[:limit], self._unreadable[:limit], strict=True)
-        ]
-        for table in sorted(tables):
-            count += self._run(f"select count(*) from {table} where reason <> ''")[0][0]  # noqa: S608
-            place = "place" if table == "ordered" else "rowid"
-            rows = self._run(f"select {place}, reason from {table} where reason <> '' order by 1 limit {limit}")  # noqa: S608
-            numbers = self._numbers([row[0] for row in rows]).tolist()
-            found += [RowError(number, reason) for number, (_, reason) in zip(numbers, rows, strict=True)]
+        numbers = self._missing[:limit].tolist()
+        found = [RowError(number, why) for number, why in zip(numbers, self._unreadable[:limit], strict=True)]
+        count = len(self._missing) + self._run("select count(*) from staged where reason <> ''")[0][0]
+        rows = self._run("select rowid, reason from staged where reason <> '' order by 1 limit ?", [limit])
+        found += [RowError(self._number(place), reason) for place, reason in rows]
+        if self._table == "distinguished":
+            count += self._run("select count(*) from distinguished where reason <> ''")[0][0]
+            query = "select place, reason, before from distinguished where reason <> '' order by 1 limit ?"
+            found += [
+                RowError(self._number(place), reason.format(self._number(before)))
+                for place, reason, before in self._run(query, [limit])
+            ]
         return count, sorted(found, key=lambda error: error.row)[:limit]
 
     def chunks(self, names: tuple[str, ...]) -> Iterator[dict[str, NDArray[Any]]]:
         """Give the good rows, ascending, in parts: ``micros`` and the named columns, NaN where nothing is known."""
-        total = self._run(f"select count(*) from {self._table}")[0][0]  # noqa: S608
+        total = self._run(f"select count(*) from {self._table}")[0][0]  # noqa: S608 (our names)
         query = f"select micros, {', '.join(names)} from {self._table} where rowid between ? and ? and reason is null"  # noqa: S608
         for first in range(0, total, _CHUNK_ROWS):
-            fetched = self.connection.execute(query, [first, first + _CHUNK_ROWS - 1]).fetchnumpy()
+            with self._told():
+                fetched = self.connection.execute(query, [first, first + _CHUNK_ROWS - 1]).fetchnumpy()
             if len(fetched["micros"]):
                 yield {name: _filled(values) for name, values in fetched.items()}
 
-    def _numbers(self, places: list[int]) -> Int64s:
-        return row_numbers(np.array(places, np.int64), self._first_row, self._missing)
+    def _number(self, place: int) -> int:
+        """Return the file's number of the row that was read as the ``place``-th, from 0."""
+        return int(row_numbers(np.array([place], np.int64), self._first_row, self._missing)[0])
 
     def _run(self, statement: str, values: list[Any] | None = None) -> list[Any]:
-        try:
+        with self._told():
             return self.connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn DuckDB's errors into ours."""
+        try:
+            yield
         except duckdb.OutOfMemoryException as error:
-            raise Unavailable(f"The import needs more memory: {str(error).splitlines()[0]}") from error
-        except duckdb.ProgrammingError as error:
-            if not isinstance(error, duckdb.InvalidInputException):
-                raise
-            raise DataError(f"{self._name} cannot be read: {self._told(error)}") from error
+            raise Unavailable(f"The import of {self._name} needs more memory: {_words(error)}") from error
         except duckdb.Error as error:
-            text = self._told(error)
-            if "No space left" in text or "File too large" in text:
+            if isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException):
+                raise
+            text = _words(error)
+            if any(sign in text for sign in ("No space left", "File too large", "Disk quota")):
                 raise Unavailable(f"The disk of the import's scratch folder is full: {text}") from error
             raise DataError(f"{self._name} cannot be read: {text}") from error
 
-    def _told(self, error: duckdb.Error) -> str:
-        """Return DuckDB's words, without the link that the file is read by."""
-        return re.sub(r": \S*/source\.\S+", "", str(error).splitlines()[0])
+
+def _words(error: duckdb.Error) -> str:
+    """Return DuckDB's words, without the link that the file is read by."""
+    return re.sub(r": \S*/source\.\S+", "", str(error).splitlines()[0])
 
 
 def _filled(values: NDArray[Any]) -> NDArray[Any]:
