@@ -538,6 +538,22 @@ def test_a_full_disk_writes_nothing_and_is_no_end(path: Path, rows: int, limited
     again.close()
 
 
+@pytest.mark.parametrize("moment", ["before_header", "before_truncate"])
+def test_a_database_that_duckdb_gives_up_is_opened_again(path: Path, moment: str) -> None:
+    store = DuckDbHistory(path, 64)
+    store.save([bars()])
+    with store._file.reading() as cursor:
+        cursor.execute(f"set debug_checkpoint_abort = '{moment}'")
+    with pytest.raises(Unavailable, match="failed"), store._file.reading() as cursor:
+        cursor.execute("checkpoint")
+    assert_equal(load(store, bars()), bars())
+    store.save([bars(first=5)])
+    store.close()
+    again = DuckDbHistory(path, 64)
+    assert again.overview()[0].count == 10
+    again.close()
+
+
 MEMORY = """
 import sys
 import numpy as np

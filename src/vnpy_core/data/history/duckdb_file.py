@@ -65,7 +65,7 @@ class DuckDbFile:
         except (duckdb.ProgrammingError, duckdb.IntegrityError):
             raise
         except duckdb.Error as error:
-            if isinstance(error, duckdb.FatalException):
+            if isinstance(error, duckdb.FatalException | duckdb.InternalException):
                 self._abandon(connection)
             raise explain(error, self.path) from error
         finally:
