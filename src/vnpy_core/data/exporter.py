@@ -71,7 +71,8 @@ def export_file(
         if moment is not None and moment.utcoffset() is None:
             raise Invalid(f"{moment.isoformat()} has no UTC offset")
     symbol, exchange = parse_vt_symbol(vt_symbol)
-    total = next((item.count for item in store.overview() if item.key == f"{vt_symbol}.{interval}"), 0)
+    key = f"{to_vt_symbol(symbol, exchange)}.{interval}"
+    total = next((item.count for item in store.overview() if item.key == key), 0)
     rows, first, last = 0, 0, 0
     partial = path.with_name(f".{path.name}.part")
     with tempfile.TemporaryDirectory(prefix="vnpy-core-export-", dir=scratch_dir) as folder:
