@@ -22,9 +22,10 @@ from vnpy_core.data.repositories import StrategyRepository
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
 from vnpy_core.errors import CoreError
-from vnpy_core.models import GatewayStatus, Liveness, Readiness, SystemStatus, now_timestamp, to_timestamp
+from vnpy_core.models import GatewayStatus, now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health
 from vnpy_core.monitoring.loop_watch import LoopWatch
+from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateways import GatewayService

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.integration.live_server import LiveServer
 from tests.unit.routers.memory_service import MemoryService
 from vnpy_core.bus.messages import CloseCode
-from vnpy_core.models import SessionStatus
+from vnpy_core.reports import SessionStatus
 from vnpy_core.routers import examples
 
 SUBSCRIBE = {"type": "subscribe", "id": 1, "topics": ["order", "tick"]}

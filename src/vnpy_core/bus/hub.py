@@ -30,7 +30,8 @@ from vnpy_core.bus.session import Session
 from vnpy_core.bus.subscription import Subscription, topic_fault
 from vnpy_core.config.settings import WebSocketSettings
 from vnpy_core.events import Event, frame_of
-from vnpy_core.models import OrderIntent, SessionStatus, now_timestamp
+from vnpy_core.models import OrderIntent, now_timestamp
+from vnpy_core.reports import SessionStatus
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from vnpy_core.bus.outbox import Batch, Message, Outbox, Overflow
-from vnpy_core.models import SessionStatus, now_timestamp
+from vnpy_core.models import now_timestamp
+from vnpy_core.reports import SessionStatus
 
 
 class Session:

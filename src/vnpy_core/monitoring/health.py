@@ -8,7 +8,8 @@ from vnpy_core import __version__
 from vnpy_core.engine.packages import installed_versions
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import CoreError
-from vnpy_core.models import (
+from vnpy_core.monitoring.loop_watch import LoopWatch
+from vnpy_core.reports import (
     BridgeStatus,
     Dependency,
     EventEngineStatus,
@@ -18,7 +19,6 @@ from vnpy_core.models import (
     SinkStatus,
     SystemStatus,
 )
-from vnpy_core.monitoring.loop_watch import LoopWatch
 
 if TYPE_CHECKING:
     from vnpy_core.service import VnPyCoreService

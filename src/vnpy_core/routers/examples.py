@@ -1,6 +1,6 @@
 """One good example of each answer, for the documentation; made of the models, so that they cannot disagree."""
 
-from vnpy_core import models
+from vnpy_core import models, reports
 from vnpy_core.enums import (
     Direction,
     Exchange,
@@ -90,30 +90,30 @@ SUBSCRIBED = answers.SubscriptionResult(
 PARAMETERS = answers.Parameters(strategy_name="demo", parameters=STRATEGY.parameters)
 VARIABLES = answers.Variables(strategy_name="demo", variables=STRATEGY.variables)
 REMOVED = answers.Removed(strategy_name="demo")
-LIVENESS = models.Liveness(alive=True, event_thread=True, loop_lag_ms=0.2)
-READINESS = models.Readiness(
+LIVENESS = reports.Liveness(alive=True, event_thread=True, loop_lag_ms=0.2)
+READINESS = reports.Readiness(
     ready=True,
     dependencies=[
-        models.Dependency(name="journal", state="UP"),
-        models.Dependency(name="gateway.SIM", state="UP", needed=False),
+        reports.Dependency(name="journal", state="UP"),
+        reports.Dependency(name="gateway.SIM", state="UP", needed=False),
     ],
 )
-NOT_READY = models.Readiness(
-    ready=False, dependencies=[models.Dependency(name="journal", state="DOWN", detail="The disk is full.")]
+NOT_READY = reports.Readiness(
+    ready=False, dependencies=[reports.Dependency(name="journal", state="DOWN", detail="The disk is full.")]
 )
-SYSTEM = models.SystemStatus(
+SYSTEM = reports.SystemStatus(
     service="vnpy-core", version="0.1.0", started=_AT, uptime_s=86_400.0, pid=4242, python="3.11.9",
     timezone="Asia/Shanghai", ready=True, versions={"vnpy": "4.5.0", "vnpy_ctastrategy": "1.4.1"},
     engines=["log", "oms", "CtaStrategy", "RiskManager"], gateways=[GATEWAY],
-    event_engine=models.EventEngineStatus(
+    event_engine=reports.EventEngineStatus(
         running=True, queue_depth=0, processed=1_250_000, lag_p50_ms=0.05, lag_p99_ms=0.9, lag_max_ms=12.0,
         handler_ms=45_000.0,
     ),
-    bridge=models.BridgeStatus(buffered=0, translated=620_000, ticks_dropped=0),
-    journal=models.JournalStatus(first_seq=1, last_seq=1042, pending=0, healthy=True),
-    sinks=[models.SinkStatus(name="sql", position=1042, lag=0, healthy=True)],
+    bridge=reports.BridgeStatus(buffered=0, translated=620_000, ticks_dropped=0),
+    journal=reports.JournalStatus(first_seq=1, last_seq=1042, pending=0, healthy=True),
+    sinks=[reports.SinkStatus(name="sql", position=1042, lag=0, healthy=True)],
     sessions=[
-        models.SessionStatus(
+        reports.SessionStatus(
             session_id="ws-1", client="127.0.0.1:50412", connected=_AT, topics=["order", "tick.rb2501"],
             sent_events=10_500, sent_frames=2_100, sent_bytes=9_450_000, conflated=0, dropped=0, queued_facts=0,
             queued_market=0,

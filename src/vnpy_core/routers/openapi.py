@@ -6,7 +6,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from vnpy_core import models
+from vnpy_core import models, reports
 from vnpy_core.bus import messages
 from vnpy_core.routers import answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
@@ -19,7 +19,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.OrderPage, answers.TradePage, answers.PositionPage, answers.AccountPage, answers.ContractPage,
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
-    answers.ClassPage, SubmitResult, Problem, models.SystemStatus, models.Readiness, models.Liveness,
+    answers.ClassPage, SubmitResult, Problem, reports.SystemStatus, reports.Readiness, reports.Liveness,
     models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection, models.Log, models.Alert,
     messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong, messages.Gap,
     messages.Failure,

@@ -6,18 +6,8 @@ from typing import Any, Protocol
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.enums import Interval
-from vnpy_core.models import (
-    Bar,
-    Contract,
-    GatewayStatus,
-    HistoryOverview,
-    Liveness,
-    OrderSpec,
-    Readiness,
-    Strategy,
-    SystemStatus,
-    Tick,
-)
+from vnpy_core.models import Bar, Contract, GatewayStatus, HistoryOverview, OrderSpec, Strategy, Tick
+from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.trading.orders import CancelResult, OrderFilter, SubmitResult
 

@@ -20,16 +20,14 @@ from vnpy_core.models import (
     Contract,
     GatewayStatus,
     HistoryOverview,
-    Liveness,
     Model,
     Order,
     OrderSpec,
-    Readiness,
     Strategy,
-    SystemStatus,
     Tick,
     to_timestamp,
 )
+from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers import examples
 from vnpy_core.trading.orders import OrderService
 

@@ -8,7 +8,7 @@ from tests.unit.routers.memory_service import Api, MemoryService
 
 from vnpy_core.app import create_app
 from vnpy_core.errors import Unavailable
-from vnpy_core.models import Liveness, SystemStatus
+from vnpy_core.reports import Liveness, SystemStatus
 from vnpy_core.routers import examples
 from vnpy_core.routers.problems import RequestContext
 

@@ -1,0 +1,116 @@
+"""What the service says of itself: liveness, readiness, status. Shapes of answers, never facts."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from vnpy_core.models import GatewayStatus, Timestamp
+
+
+class Dependency(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the service stands on, and how it is. ``needed``: without it the service is not ready."""
+
+    name: Annotated[str, msgspec.Meta(examples=["journal", "database", "history", "event_engine", "gateway.SIM"])]
+    state: Literal["UP", "DEGRADED", "DOWN"]
+    needed: bool = True
+    detail: Annotated[str | None, msgspec.Meta(description="Why it is not UP")] = None
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """``ready`` is false while a needed dependency is DOWN."""
+
+    ready: bool
+    dependencies: list[Dependency]
+
+
+class Liveness(msgspec.Struct, frozen=True, kw_only=True):
+    """``alive`` is false when the event thread is dead or has made no progress; an answer at all proves the loop."""
+
+    alive: bool
+    event_thread: Annotated[bool, msgspec.Meta(description="The event thread runs and makes progress")]
+    loop_lag_ms: Annotated[float | None, msgspec.Meta(description="How late the loop ran a timer the last time")] = None
+    detail: str | None = None
+
+
+class EventEngineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The event thread: what waits, how late events are dispatched, and the handlers that raised."""
+
+    running: bool
+    queue_depth: int
+    processed: int
+    lag_p50_ms: float | None = None
+    lag_p99_ms: float | None = None
+    lag_max_ms: float | None = None
+    handler_ms: Annotated[float | None, msgspec.Meta(description="Time spent in handlers since the start")] = None
+    errors: int = 0
+    errors_by_handler: Mapping[str, int] = msgspec.field(default_factory=dict)
+    high_water_reached: bool = False
+
+
+class BridgeStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The way from the event thread to the loop; only ticks are ever dropped there."""
+
+    buffered: int = 0
+    translated: int = 0
+    ticks_dropped: int = 0
+
+
+class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """``pending``: facts that are not on disk yet, and so not shown to anyone."""
+
+    first_seq: int | None
+    last_seq: int
+    pending: int
+    healthy: bool
+    detail: str | None = None
+
+
+class SinkStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader of the journal: the last ``seq`` it has stored and how many it is behind."""
+
+    name: Annotated[str, msgspec.Meta(examples=["sql"])]
+    position: int
+    lag: int
+    healthy: bool
+    detail: str | None = None
+
+
+class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One WebSocket client. ``conflated``: ticks it was not sent because a later one of that symbol had come."""
+
+    session_id: str
+    client: Annotated[str | None, msgspec.Meta(examples=["127.0.0.1:50412"])]
+    connected: Timestamp
+    topics: list[str]
+    sent_events: int
+    sent_frames: int
+    sent_bytes: int
+    conflated: int
+    dropped: Annotated[int, msgspec.Meta(description="Log lines and bars dropped because the client is slow")]
+    queued_facts: int
+    queued_market: int
+
+
+class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an operator looks at first."""
+
+    service: Annotated[str, msgspec.Meta(examples=["vnpy-core"])]
+    version: Annotated[str, msgspec.Meta(examples=["0.1.0"])]
+    started: Timestamp
+    uptime_s: float
+    pid: int
+    python: Annotated[str, msgspec.Meta(examples=["3.11.9"])]
+    timezone: Annotated[str, msgspec.Meta(examples=["Asia/Shanghai"])]
+    ready: bool
+    versions: Annotated[
+        Mapping[str, str], msgspec.Meta(description="vnpy and its apps", examples=[{"vnpy": "4.5.0"}])
+    ]
+    engines: Annotated[list[str], msgspec.Meta(description="Engines that run", examples=[["CtaStrategy"]])]
+    gateways: list[GatewayStatus]
+    event_engine: EventEngineStatus
+    bridge: BridgeStatus
+    journal: JournalStatus
+    sinks: list[SinkStatus]
+    sessions: list[SessionStatus]
+    unknown_orders: Annotated[int, msgspec.Meta(description="Orders sent whose outcome nobody has told")] = 0
