@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -38,6 +39,8 @@ logger = logging.getLogger(__name__)
 MAX_TOPICS = 5_000
 # Events of a snapshot or of a replay that go into one frame.
 PAGE = 500
+# The part of the batch interval that counts as a pause: a feed that ticks in the same rhythm must not just miss it.
+_PAUSE = 0.8
 # A client that does not take its answers, snapshots and replays is not read from either.
 UNREAD_ANSWERS = 64
 
@@ -121,7 +124,7 @@ class WebSocketHub:
         self._routes: dict[str, tuple[_Group, ...]] = {}
         self._waiting: set[_Group] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._next_flush = 0.0
+        self._flushed_at = 0.0
         self._left = asyncio.Event()
         self._ids = itertools.count(1)
         # The last fact that sessions have been given: what is in the journal up to here will not be published again.
@@ -148,12 +151,13 @@ class WebSocketHub:
         for group in urgent:
             self._flush(group)
         if self._waiting and self._timer is None:
-            # What comes after a pause goes out at once; only what follows closely is held back, for company.
-            loop = asyncio.get_running_loop()
-            if loop.time() >= self._next_flush:
+            # What comes after a pause goes out at once; only what follows closely is held back, for company. The clock
+            # is not the loop's, which counts whole milliseconds.
+            since_s = time.perf_counter() - self._flushed_at
+            if since_s >= self._delay_s * _PAUSE:
                 self._flush_waiting()
             else:
-                self._timer = loop.call_at(self._next_flush, self._flush_waiting)
+                self._timer = asyncio.get_running_loop().call_later(self._delay_s - since_s, self._flush_waiting)
 
     def open(self, client: str | None) -> Session | None:
         """Return a new session, or ``None`` if there are ``max_sessions`` already."""
@@ -300,7 +304,7 @@ class WebSocketHub:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        self._next_flush = asyncio.get_running_loop().time() + self._delay_s
+        self._flushed_at = time.perf_counter()
         for group in list(self._waiting):
             self._flush(group)
 
