@@ -1,4 +1,4 @@
-# make run | test | check | bench | lock: the same commands everywhere; each sets up what it needs.
+# make run | test | check | bench | services | lock: the same commands everywhere; each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # vn.py asks for Qt only for its desktop windows: the lock is complete without it, so nothing is resolved here.
 INSTALL := install --quiet --no-deps --require-hashes
 
-.PHONY: run install dev test check bench docs lock clean
+.PHONY: run install dev test check bench services docs lock clean
 .DEFAULT_GOAL := run
 
 $(VENV)/bin/python:
@@ -46,6 +46,18 @@ check: dev
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m bench $(ARGS)
+
+# The programs that the tests start private instances of (Debian, Ubuntu). policy-rc.d keeps the packages from starting
+# services of the system; one that is there already is left as it is.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+POLICY := /usr/sbin/policy-rc.d
+services:
+	$(SUDO) apt-get update -q
+	@test -e $(POLICY) || { printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $(POLICY) >/dev/null; \
+		$(SUDO) chmod +x $(POLICY); ours=1; }; \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+		mariadb-server postgresql redis-server nats-server influxdb openssl; \
+	status=$$?; test -z "$$ours" || $(SUDO) rm $(POLICY); exit $$status
 
 docs: install
 	$(BIN)/python docs/write_configuration.py

@@ -10,6 +10,8 @@ import pytest
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine import runtime
 
+pytest_plugins = ["tests.servers.fixtures"]
+
 _RUNTIME = Path(tempfile.mkdtemp(prefix="vnpy-core-tests-"))
 
 
