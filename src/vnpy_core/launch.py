@@ -26,6 +26,7 @@ from vnpy_core.service import VnPyCoreService
 
 # How long the start waits for the gateways before it says how far they are.
 BANNER_WAIT_S = 8.0
+UNREAD_TIMEOUT_MS = 30_000
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
             finally:
                 console.print("Stopping: strategies, orders, engines, stores")
                 await service.stop()
+                # What is frozen is not freed at the end either, and DuckDB's binding prints a page of leaks then.
+                gc.unfreeze()
 
 
 async def _serve_until_told(service: VnPyCoreService, listener: socket.socket, url: str, console: Console) -> None:
@@ -167,6 +170,8 @@ def bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # handed on to each connection: one that takes nothing is ended
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_MS)
         listener.bind((host, port))
         listener.listen(2048)
         listener.setblocking(False)

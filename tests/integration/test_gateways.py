@@ -261,6 +261,15 @@ def test_after_a_failure_a_new_instance_connects(site: Site) -> None:
     assert first.closed == 1
 
 
+def test_a_mistake_in_a_setting_is_forgotten_and_one_that_works_is_kept(site: Site) -> None:
+    host = site.host(A={"setting": LOGIN})
+    assert host.connect("A", {"do": "raise"}).result(WAIT_S).state is GatewayState.FAILED
+    assert host.connect("A", {"user": "other"}).result(WAIT_S).state is GatewayState.CONNECTED
+    host.disconnect("A").result(WAIT_S)
+    assert host.connect("A").result(WAIT_S).state is GatewayState.CONNECTED
+    assert site.gateway("A").setting["user"] == "other"
+
+
 def test_a_class_may_say_that_it_reconnects_in_place(site: Site) -> None:
     host = site.host(A={"class": f"{FAKES}.InPlace", "setting": LOGIN})
     host.connect("A").result(WAIT_S)

@@ -14,7 +14,6 @@ from vnpy_core.events import Event, decode_fact
 from vnpy_core.models import Model
 
 _LOG_LINES = 1000
-_CACHED_PAGES = 8
 _CHUNK = 1024
 KEEP_FINAL = 100_000
 
@@ -38,8 +37,6 @@ class Table:
         self._events: list[Event | None] = []
         self._numbers: list[int] = []
         self._final: dict[str, None] = {}  # an ordered set: the one that changed longest ago first
-        self._encoded: dict[tuple[str | None, int], tuple[bytes, str | None]] = {}
-        self._encoded_version = 0
 
     def __len__(self) -> int:
         return len(self._places)
@@ -73,19 +70,6 @@ class Table:
             return found, None
         del found[limit:]
         return found, f"{self.name}-{self._numbers[self._places[found[-1].data.key]]:x}"
-
-    def encoded_page(self, after: str | None, limit: int) -> tuple[bytes, str | None]:
-        """Return ``page(None, …)`` as a JSON array; the same bytes again while nothing has changed."""
-        if self._encoded_version != self.version:
-            self._encoded.clear()
-            self._encoded_version = self.version
-        answer = self._encoded.get((after, limit))
-        if answer is None:
-            events, cursor = self.page(None, after, limit)
-            answer = b"[%b]" % b",".join([event.payload for event in events]), cursor
-            if len(self._encoded) < _CACHED_PAGES:
-                self._encoded[after, limit] = answer
-        return answer
 
     def put(self, event: Event, number: int | None = None) -> None:
         """Make ``event`` the latest of its key. A key that was final and is no longer begins a new row."""

@@ -52,7 +52,8 @@ class GatewaySession:
         self._main = main_engine
         self._events = event_engine
         self._notify = notify
-        self._setting: dict[str, Any] = dict(settings.setting)
+        self._proven: dict[str, Any] = dict(settings.setting)
+        self._tried: dict[str, Any] = {}
         self._worker = Worker(f"gateway-{name}")
         self._lock = threading.RLock()
         self._state = GatewayState.DISCONNECTED
@@ -102,7 +103,8 @@ class GatewaySession:
     def connect(self, setting: Mapping[str, Any] | None) -> "Future[GatewayStatus]":
         """Begin an attempt; the future holds the status in which it ends, CONNECTED or not.
 
-        ``setting`` goes over the configured one, and is kept, in memory alone, for the next ``connect``.
+        ``setting`` goes over the configured one. Once it has led to a connection it is kept, in memory alone, for the
+        next ``connect``; a mistake in it is forgotten.
 
         Raises:
             Conflict: it is connected, or an attempt is going on.
@@ -110,15 +112,15 @@ class GatewaySession:
         with self._lock:
             if self._state not in (GatewayState.DISCONNECTED, GatewayState.FAILED):
                 raise Conflict(f"gateway {self.name} is {self._state}", code=f"gateway_{self._state.lower()}")
-            self._setting |= setting or {}
-            self._main.redactor.add(self._setting)
+            self._tried = self._proven | dict(setting or {})
+            self._main.redactor.add(self._tried)
             self._settle()
             self._attempt += 1
             self._settled = Future()
             self._settled.set_running_or_notify_cancel()
             self._listening, self._last_line = False, None
             self._enter(GatewayState.CONNECTING, None)
-            attempt, wanted, settled = self._attempt, dict(self._setting), self._settled
+            attempt, wanted, settled = self._attempt, dict(self._tried), self._settled
             self._timer = threading.Timer(self._settings.connect_timeout_s, self._time_out, args=(attempt,))
             self._timer.daemon = True
             self._timer.start()
@@ -153,6 +155,7 @@ class GatewaySession:
         if self._listening and self._state is not GatewayState.CONNECTED:
             with self._lock:
                 if self._listening:
+                    self._proven = self._tried
                     self._enter(GatewayState.CONNECTED, None)
                     self._settle()
 

@@ -161,18 +161,6 @@ def test_a_removed_strategy_goes() -> None:
     assert keys(list(model.strategies.values())) == ["b", "a"]
 
 
-def test_an_encoded_page_is_the_page_and_follows_every_change() -> None:
-    table = table_of(3)
-    body, cursor = table.encoded_page(None, 2)
-    assert [row["orderid"] for row in msgspec.json.decode(body)] == ["1", "2"]
-    assert table.encoded_page(None, 2)[0] is body
-    rest, end = table.encoded_page(cursor, 2)
-    assert (msgspec.json.decode(rest)[0]["orderid"], end) == ("3", None)
-    table.put(Event(order(1, OrderStatus.CANCELLED)))
-    assert msgspec.json.decode(table.encoded_page(None, 2)[0], type=list[Order])[0].status is OrderStatus.CANCELLED
-    assert Table("orders").encoded_page(None, 2) == (b"[]", None)
-
-
 def test_an_unfiltered_page_far_down_a_large_table_looks_at_its_rows_alone() -> None:
     table = table_of(20_000)
     looked_at = 0
