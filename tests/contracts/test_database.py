@@ -36,11 +36,6 @@ SECRET = "s3cret-pass"
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'facts.db'}"
-
-
-@pytest.fixture
 async def database(database_url: str) -> AsyncIterator[DatabaseManager]:
     manager = DatabaseManager(database_url, timeout_s=5)
     await manager.open()

@@ -4,20 +4,19 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, delete, func, select
 from tests import facts
 
 from vnpy_core.data.database import DatabaseManager, DataRejected
 from vnpy_core.data.journal import JournalRecord
 from vnpy_core.data.repositories import FactRepository, StrategyRecord, StrategyRepository
-from vnpy_core.data.tables import FACT_TABLES, accounts, dead_letters, order_intents, orders, trades
+from vnpy_core.data.tables import FACT_TABLES, accounts, dead_letters, metadata, order_intents, orders, trades
 from vnpy_core.enums import OrderStatus, StrategyState
 from vnpy_core.errors import Conflict, NotFound
 from vnpy_core.models import Model, Order, Trade
@@ -26,14 +25,12 @@ TS = "2026-01-05T01:30:00.500000+00:00"
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'facts.db'}"
-
-
-@pytest.fixture
-async def database(database_url: str) -> AsyncIterator[DatabaseManager]:
-    manager = DatabaseManager(database_url)
+async def database(shared_database_url: str) -> AsyncIterator[DatabaseManager]:
+    manager = DatabaseManager(shared_database_url)
     await manager.open()
+    async with manager.session() as session:
+        for table in metadata.sorted_tables:
+            await session.execute(delete(table))
     yield manager
     await manager.close()
 

@@ -1,4 +1,4 @@
-"""From the journal on disk into SQLite, also through the death of the process."""
+"""From the journal on disk into SQL, also through the death of the process."""
 
 import asyncio
 import sys
@@ -22,15 +22,15 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from tests.integration.test_recorder import write_for_ever
-asyncio.run(write_for_ever(Path(sys.argv[1])))
+asyncio.run(write_for_ever(Path(sys.argv[1]), sys.argv[2]))
 """
 
 
-async def write_for_ever(folder: Path) -> None:
+async def write_for_ever(folder: Path, database_url: str) -> None:
     """Journal the lives of orders and record them; print a number after each commit to the journal."""
     journal = Journal(folder / "journal.db")
     await journal.open()
-    database = DatabaseManager(f"sqlite:///{folder / 'facts.db'}")
+    database = DatabaseManager(database_url)
     await database.open()
     recorder = Recorder(journal, database, batch_size=50, linger_s=0)
     await recorder.start()
@@ -46,11 +46,11 @@ async def write_for_ever(folder: Path) -> None:
         print(journal.last_seq, recorder.position, flush=True)
 
 
-async def differences(folder: Path) -> tuple[int, list[Any]]:
+async def differences(folder: Path, database_url: str) -> tuple[int, list[Any]]:
     """Catch up, then return how many facts the journal has, and what the tables have otherwise than it."""
     journal = Journal(folder / "journal.db")
     await journal.open()
-    database = DatabaseManager(f"sqlite:///{folder / 'facts.db'}")
+    database = DatabaseManager(database_url)
     await database.open()
     recorder = Recorder(journal, database)
     await recorder.start()
@@ -72,7 +72,7 @@ async def differences(folder: Path) -> tuple[int, list[Any]]:
     return last, [key for key in expected.keys() | stored.keys() if expected.get(key) != stored.get(key)]
 
 
-async def test_the_tables_show_the_latest_of_the_journal(tmp_path: Path) -> None:
+async def test_the_tables_show_the_latest_of_the_journal(tmp_path: Path, database_url: str) -> None:
     journal = Journal(tmp_path / "journal.db")
     await journal.open()
     for number in range(1, 40):
@@ -90,16 +90,18 @@ async def test_the_tables_show_the_latest_of_the_journal(tmp_path: Path) -> None
             ]
         )
     await journal.close()
-    (last, different), keys = await differences(tmp_path), {("GatewayStatus", "SIM")}
+    (last, different), keys = await differences(tmp_path, database_url), {("GatewayStatus", "SIM")}
     assert last == 39 * 9
     assert set(different) == keys
 
 
 @pytest.mark.parametrize("passed", [40, 2000])
-async def test_a_killed_process_leaves_nothing_that_is_not_made_good(tmp_path: Path, passed: int) -> None:
+async def test_a_killed_process_leaves_nothing_that_is_not_made_good(
+    tmp_path: Path, database_url: str, passed: int
+) -> None:
     for round_ in (1, 2):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WRITER, str(tmp_path), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+            sys.executable, "-c", WRITER, str(tmp_path), database_url, stdout=asyncio.subprocess.PIPE, cwd=ROOT
         )
         assert process.stdout is not None
         recorded = 0
@@ -111,6 +113,6 @@ async def test_a_killed_process_leaves_nothing_that_is_not_made_good(tmp_path: P
         finally:
             process.kill()
             await process.communicate()
-        last, different = await differences(tmp_path)
+        last, different = await differences(tmp_path, database_url)
         assert last >= recorded
         assert different == []
