@@ -1,17 +1,18 @@
 """RedFireStrategyManager: which strategies there are, what each is to do, and that it does so again after a restart."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import msgspec
 
 from vnpy_core.data.repositories import StrategyRecord
 from vnpy_core.enums import StrategyState
-from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, OutcomeUnknown, StrategyFailed
+from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, OutcomeUnknown, StrategyFailed, Unavailable
 from vnpy_core.models import Strategy
 from vnpy_core.strategies.board import StrategyBoard
 from vnpy_core.strategies.host import ENGINE_NAME, CtaHost, Known, Publisher, StrategyStore
@@ -29,7 +30,8 @@ class RedFireStrategyManager:
     """Loop only. The SQL table is the truth about what is to run, the engine about what does.
 
     A command saves what is wanted before it has it done, except ``stop``, which stops first; so a crash in between
-    leaves a strategy that is brought to the wanted state at the next start. Answers show what is on disk.
+    leaves a strategy that is brought to the wanted state at the next start. If the event thread does not even begin
+    with it, what was wanted before is saved again. Answers show what is on disk.
 
     What a strategy is brought to at the start is its ``desired_state``: ``start`` and ``stop`` set it, and ``init``
     does, to TRADING for one with ``auto_start``. A failure does not change it.
@@ -120,7 +122,7 @@ class RedFireStrategyManager:
                     desired_state=desired_state,
                 )
 
-            record = await self._engine(add)
+            record = await self._engine(add, patient=True)
             try:
                 self._records[strategy_name] = await self._repository.save(record)
             except BaseException:
@@ -139,7 +141,11 @@ class RedFireStrategyManager:
             await self._repository.delete(name)
             del self._records[name]
             if self._unloaded.pop(name, None) is None:
-                await self._engine(lambda: self._cta.remove_strategy(name))
+                try:
+                    await self._engine(lambda: self._cta.remove_strategy(name))
+                except Unavailable:
+                    self._records[name] = await self._repository.save(msgspec.structs.replace(record, version=0))
+                    raise
             else:
                 self._board.put_removed(record)
                 await self._engine(lambda: self._cta.replace_settings(settings_of(self._records)))
@@ -157,7 +163,8 @@ class RedFireStrategyManager:
             if name in self._unloaded:
                 await self._load(record)
             await self._engine(lambda: self._cta.require_initialisable(name))
-            await self._want(name, StrategyState.TRADING if record.auto_start else StrategyState.INITED)
+            async with self._or_as_before(name):
+                await self._want(name, StrategyState.TRADING if record.auto_start else StrategyState.INITED)
             outcome = self._cta.init_strategy(name)
         return await self._initialised(name, outcome)
 
@@ -169,8 +176,9 @@ class RedFireStrategyManager:
         async with self._lock(name):
             self._require_loaded(name)
             await self._engine(lambda: self._cta.require_startable(name))
-            await self._want(name, StrategyState.TRADING)
-            return await self._start(name)
+            async with self._or_as_before(name):
+                await self._want(name, StrategyState.TRADING)
+                return await self._start(name)
 
     async def stop(self, name: str) -> Strategy:
         """Stop it and cancel its orders, at once; it stays stopped after a restart. A second stop is no error.
@@ -202,8 +210,9 @@ class RedFireStrategyManager:
                 await self._load(msgspec.structs.replace(record, setting={**record.setting, **partial}))
                 await self._save_setting(name, {})
             else:
-                await self._save_setting(name, partial)
-                await self._engine(lambda: self._cta.edit_strategy(name, partial))
+                async with self._or_as_before(name):
+                    await self._save_setting(name, partial)
+                    await self._engine(lambda: self._cta.edit_strategy(name, partial))
         return (await self._told(name)).parameters
 
     # -- the table
@@ -276,27 +285,25 @@ class RedFireStrategyManager:
             logger.exception("Strategy %s was not brought to its desired state", name)
 
     async def _initialised(self, name: str, outcome: Future[None]) -> Strategy:
-        try:
-            await asyncio.wrap_future(outcome)
-        except StrategyFailed:
-            await self._told(name)
-            raise
-        return await self._told(name)
+        return await self._told_after(name, asyncio.wrap_future(outcome))
 
     async def _start(self, name: str) -> Strategy:
+        return await self._told_after(name, self._engine(lambda: self._cta.start_strategy(name)))
+
+    async def _told_after(self, name: str, work: Awaitable[None]) -> Strategy:
         try:
-            await self._engine(lambda: self._cta.start_strategy(name))
+            await work
         except StrategyFailed:
             await self._told(name)
             raise
         return await self._told(name)
 
     async def _stop(self, name: str) -> StrategyFailed | None:
-        if name not in self._unloaded:
-            try:
+        try:
+            if name not in self._unloaded:
                 await self._engine(lambda: self._cta.stop_strategy(name))
-            except StrategyFailed as error:
-                return error
+        except StrategyFailed as error:
+            return error
         return None
 
     async def _load(self, record: StrategyRecord) -> None:
@@ -308,12 +315,25 @@ class RedFireStrategyManager:
             self._cta.set_plan(name, record.auto_start, record.desired_state)
 
         try:
-            await self._engine(add)
+            await self._engine(add, patient=True)
         except CoreError as error:
             self._unloaded[name] = str(error.extra.get("traceback") or error.detail)
             self._board.put_unloaded(self._record(name), self._unloaded[name])
             raise
         self._unloaded.pop(name, None)
+
+    @contextlib.asynccontextmanager
+    async def _or_as_before(self, name: str) -> AsyncIterator[None]:
+        """Save again what was wanted before, if the event thread has not begun with what is wanted now."""
+        before = self._record(name)
+        try:
+            yield
+        except Unavailable:
+            version = self._record(name).version
+            if version != before.version:
+                with contextlib.suppress(Unavailable):  # the answer is the first failure's
+                    await self._save(msgspec.structs.replace(before, version=version))
+            raise
 
     async def _want(self, name: str, desired_state: StrategyState) -> None:
         record = self._record(name)
@@ -337,13 +357,20 @@ class RedFireStrategyManager:
         """Return the strategy once all that has happened to it so far is on disk and published."""
         if name in self._unloaded:
             return self._board.get(name)
-        state = await self._engine(lambda: self._cta.get_state(name))
+        try:
+            state = await self._engine(lambda: self._cta.get_state(name))
+        except Unavailable as error:
+            detail = f"The command on strategy {name!r} was carried out; the event thread is too busy to say more."
+            raise OutcomeUnknown(detail) from error
         return await self._board.until_told(name, state["revision"], f"Strategy {name!r} is {state['state']}")
 
-    async def _engine(self, fn: Callable[[], T]) -> T:
+    async def _engine(self, fn: Callable[[], T], *, patient: bool = False) -> T:
+        """Run ``fn`` on the event thread. ``patient``: wait however long it takes (a constructor may load a model)."""
         try:
             return await self._event_thread.run(fn)
         except Unanswered as error:
+            if patient:
+                return cast("T", await error.future)
             raise OutcomeUnknown(
                 f"The strategy's code did not come back within {self._event_thread.timeout_s:g} s, and goes on. "
                 "See its state before you repeat the command."

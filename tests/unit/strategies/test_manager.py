@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -254,6 +255,103 @@ async def test_answer_that_is_not_on_disk_is_not_given(parts: Parts) -> None:
         await parts.manager.init("p")
     assert caught.value.error_code == "not_journaled"
     assert parts.manager.get("p").state is ADDED
+
+
+@pytest.fixture
+def busy(parts: Parts) -> Callable[[], threading.Event]:
+    """Have the event thread held up by something else until the event that is returned is set."""
+
+    def hold() -> threading.Event:
+        parts.cta.block = threading.Event()
+        parts.thread.submit(parts.cta.block.wait, 10)
+        return parts.cta.block
+
+    return hold
+
+
+@pytest.mark.parametrize("parts", [0.3], indirect=True)
+async def test_what_the_event_thread_never_began_is_not_wanted_later(
+    parts: Parts, busy: Callable[[], threading.Event]
+) -> None:
+    """An answer of 503 says that nothing was done: neither now nor by the next start of the service."""
+    manager = parts.manager
+    await manager.add("Probe", "p", SYMBOL, {"size": 1})
+    await manager.init("p")
+    save = parts.table.save
+
+    async def save_and_hold(record: StrategyRecord) -> StrategyRecord:
+        stored = await save(record)
+        if parts.cta.block is None:
+            busy()
+        return stored
+
+    for command in (lambda: manager.start("p"), lambda: manager.set_parameters("p", {"size": 2})):
+        parts.table.save = save_and_hold  # type: ignore[method-assign]
+        parts.cta.block = None
+        with pytest.raises(Unavailable):
+            await command()
+        parts.table.save = save  # type: ignore[method-assign]
+        assert parts.cta.block is not None
+        parts.cta.block.set()
+        stored = parts.table.records["p"]
+        assert (stored.desired_state, stored.setting) == (INITED, {"size": 1})
+        assert parts.cta.states["p"]["state"] is INITED
+    assert (await manager.start("p")).desired_state is TRADING
+
+
+@pytest.mark.parametrize("parts", [0.3], indirect=True)
+async def test_strategy_that_was_not_removed_is_there(parts: Parts, busy: Callable[[], threading.Event]) -> None:
+    await parts.manager.add("Probe", "p", SYMBOL, {})
+    delete = parts.table.delete
+
+    async def delete_and_hold(strategy_name: str) -> None:
+        await delete(strategy_name)
+        busy()
+
+    parts.table.delete = delete_and_hold  # type: ignore[method-assign]
+    with pytest.raises(Unavailable):
+        await parts.manager.remove("p")
+    parts.table.delete = delete  # type: ignore[method-assign]
+    assert parts.cta.block is not None
+    parts.cta.block.set()
+    assert parts.table.records.keys() == {"p"} == parts.cta.states.keys()
+    await parts.manager.remove("p")
+    assert parts.table.records == {} == parts.cta.states
+
+
+@pytest.mark.parametrize("parts", [0.3], indirect=True)
+async def test_answer_to_a_command_that_was_done_is_not_that_it_was_not(
+    parts: Parts, busy: Callable[[], threading.Event]
+) -> None:
+    await parts.manager.add("Probe", "p", SYMBOL, {})
+    plain_init = parts.cta.init_strategy
+
+    def init(strategy_name: str) -> Future[None]:
+        outcome = plain_init(strategy_name)
+        busy()
+        return outcome
+
+    parts.cta.init_strategy = init  # type: ignore[method-assign]
+    with pytest.raises(OutcomeUnknown):
+        await parts.manager.init("p")
+
+
+@pytest.mark.parametrize("parts", [0.3], indirect=True)
+async def test_constructor_that_takes_its_time(parts: Parts) -> None:
+    """Many load a model in theirs."""
+    plain_add = parts.cta.add_strategy
+
+    def add(class_name: str, strategy_name: str, vt_symbol: str, setting: Mapping[str, Any], **more: bool) -> None:
+        time.sleep(0.6)
+        plain_add(class_name, strategy_name, vt_symbol, setting, **more)
+
+    parts.cta.add_strategy = add  # type: ignore[method-assign]
+    assert (await parts.manager.add("Probe", "p", SYMBOL, {})).state is ADDED
+    again = RedFireStrategyManager(
+        parts.cta, parts.thread.submit, parts.table, parts.pipeline, NothingKnown(), timeout_s=0.3
+    )
+    await again.load_strategies_from_db()
+    assert again.get("p").state is ADDED
 
 
 async def test_stop_is_not_held_up_by_another_command(parts: Parts) -> None:
