@@ -91,3 +91,11 @@ class DataError(CoreError):
     status = 422
     code = "bad_data"
     title = "Bad data"
+
+
+class DataRejected(CoreError):
+    """A store refused a record for its content (too long, not representable). Repeating it will not help."""
+
+    status = 422
+    code = "data_rejected"
+    title = "Data rejected"

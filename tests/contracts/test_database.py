@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, insert, inspect, select, text, update
 
 import vnpy_core
-from vnpy_core.data.database import DatabaseManager, DataRejected
+from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.schema import alembic_config, migrations_path
 from vnpy_core.data.tables import (
     FACT_TABLES,
@@ -30,7 +30,7 @@ from vnpy_core.data.tables import (
     order_intents,
     sink_cursors,
 )
-from vnpy_core.errors import ConfigError, Unavailable
+from vnpy_core.errors import ConfigError, DataRejected, Unavailable
 
 SECRET = "s3cret-pass"
 

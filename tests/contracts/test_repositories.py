@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Table, delete, func, select
 from tests import facts
 
-from vnpy_core.data.database import DatabaseManager, DataRejected
+from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import JournalRecord
 from vnpy_core.data.repositories import FactRepository, StrategyRecord, StrategyRepository
 from vnpy_core.data.tables import FACT_TABLES, accounts, dead_letters, metadata, order_intents, orders, trades
 from vnpy_core.enums import OrderStatus, StrategyState
-from vnpy_core.errors import Conflict, NotFound
+from vnpy_core.errors import Conflict, DataRejected, NotFound
 from vnpy_core.models import Model, Order, Trade
 
 TS = "2026-01-05T01:30:00.500000+00:00"

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import column, inspect, select, table, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -13,20 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from vnpy_core.data.engines import create_engine, parse_url, try_sqlite
 from vnpy_core.data.tables import SCHEMA_REVISION, sink_cursors
-from vnpy_core.errors import CoreError, Unavailable
+from vnpy_core.errors import DataRejected, Unavailable
 
 _UPGRADE_TIMEOUT_S = 600.0
 _GOODBYE_S = 2.0
 
 _log = logging.getLogger(__name__)
-
-
-class DataRejected(CoreError):
-    """The database refused a row for its content (too long, not representable). Repeating it will not help."""
-
-    status: ClassVar[int] = 422
-    code: ClassVar[str] = "data_rejected"
-    title: ClassVar[str] = "Data rejected"
 
 
 class DatabaseManager:

@@ -11,11 +11,11 @@ from sqlalchemy import Insert, RowMapping, Table, delete, func, insert, select, 
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
-from vnpy_core.data.database import DatabaseManager, DataRejected
+from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import JournalRecord
 from vnpy_core.data.tables import FACT_TABLES, dead_letters, sink_cursors, strategies
 from vnpy_core.enums import StrategyState
-from vnpy_core.errors import Conflict, NotFound
+from vnpy_core.errors import Conflict, DataRejected, NotFound
 from vnpy_core.events import decode_fact
 from vnpy_core.models import now_timestamp
 
