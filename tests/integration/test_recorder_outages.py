@@ -1,6 +1,8 @@
 """The recorder while its server is killed, frozen and restarted: nothing lost, nothing twice, nobody else held up."""
 
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -127,3 +129,40 @@ async def test_a_frozen_server_does_not_hold_up_the_stop_and_what_was_not_writte
     last, different = await differences(tmp_path, url)
     assert last > 100
     assert different == []
+
+
+HOLDER = f"""
+import asyncio, sys
+from sqlalchemy import update
+from vnpy_core.data.database import DatabaseManager
+from vnpy_core.data.tables import sink_cursors
+async def hold():
+    database = DatabaseManager(sys.argv[1], timeout_s={TIMEOUT_S})
+    await database.open()
+    async with database.session() as session:
+        await session.execute(update(sink_cursors).values(seq=sink_cursors.c.seq))
+        print("holding", flush=True)
+        await asyncio.Event().wait()
+asyncio.run(hold())
+"""
+
+
+async def test_a_client_that_vanished_in_a_transaction_does_not_hold_up_the_others(
+    server: SqlServer, tmp_path: Path
+) -> None:
+    """As seen by the server, a process that stands still is one that a broken network has cut off."""
+    url = server.new_database()
+    async with trading(tmp_path, url) as busy:
+        holder = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOLDER, url, stdout=asyncio.subprocess.PIPE
+        )
+        assert holder.stdout is not None
+        try:
+            assert await holder.stdout.readline() == b"holding\n"
+            holder.send_signal(signal.SIGSTOP)
+            await eventually(lambda: busy.recorder.lag >= 100)
+            await busy.recorded_up_to_now()
+        finally:
+            holder.kill()
+            await holder.communicate()
+    assert (await differences(tmp_path, url))[1] == []

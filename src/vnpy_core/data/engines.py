@@ -1,9 +1,11 @@
 """The SQLAlchemy engine of each kind of database: its driver, its options, what a new connection is told first."""
 
+import math
 import sqlite3
 import time
 from collections.abc import Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,8 +19,12 @@ _DIALECTS = {"mariadb": "mysql", "postgres": "postgresql"}
 _DRIVERS = {"sqlite": "aiosqlite", "mysql": "asyncmy", "postgresql": "asyncpg"}
 
 _SQLITE_PRAGMAS = ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
-# Without strict mode MySQL cuts what is too long, and says so only in a warning.
-_MYSQL_STRICT = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES')"
+# Without strict mode MySQL cuts what is too long, and says so only in a warning. The rest is what each of the two has
+# against clients that vanish; MySQL's is about idle connections too, and those are looked at before they are used.
+_MYSQL_SESSION = (
+    "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_TRANS_TABLES') "
+    "/*M!100301 , idle_transaction_timeout = {idle_s} */ /*!80000 , wait_timeout = {idle_s} */"
+)
 
 
 def parse_url(text: str) -> URL:
@@ -74,7 +80,7 @@ def create_engine(
         event.listen(engine.sync_engine, "connect", _set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
     elif dialect == "mysql":
-        event.listen(engine.sync_engine, "connect", _set_strict)
+        event.listen(engine.sync_engine, "connect", partial(_set_mysql, _idle_s(timeout_s)))
     return engine
 
 
@@ -87,8 +93,21 @@ def _driver_options(driver: str, timeout_s: float) -> dict[str, Any]:
         case "asyncmy":
             return {"connect_timeout": timeout_s, "charset": "utf8mb4"}
         case "asyncpg":
-            return {"timeout": timeout_s, "server_settings": {"application_name": "vnpy-core"}}
+            settings = {
+                "application_name": "vnpy-core",
+                "idle_in_transaction_session_timeout": f"{_idle_s(timeout_s)}s",
+            }
+            return {"timeout": timeout_s, "server_settings": settings}
     return {}
+
+
+def _idle_s(timeout_s: float) -> int:
+    """Return how long the server is to wait for the next statement of a transaction.
+
+    We end a transaction by then. One that is left belongs to a process that stands still, or that the network has cut
+    off, and its locks would hold up the others for hours.
+    """
+    return max(1, math.ceil(2 * timeout_s))
 
 
 def try_sqlite(engine: AsyncEngine, timeout_s: float) -> None:
@@ -126,7 +145,7 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def _set_strict(dbapi_connection: Any, _record: object) -> None:
+def _set_mysql(idle_s: int, dbapi_connection: Any, _record: object) -> None:
     cursor = dbapi_connection.cursor()
-    cursor.execute(_MYSQL_STRICT)
+    cursor.execute(_MYSQL_SESSION.format(idle_s=idle_s))
     cursor.close()
