@@ -491,6 +491,24 @@ def test_both_sides_of_a_self_trade_count(room: Room, cta: CoreCtaEngine) -> Non
     assert [cta.strategies[name].pos for name in names] == [1, 1]
 
 
+def test_fills_of_fractions_add_up(room: Room, cta: CoreCtaEngine) -> None:
+    """Strategies ask ``if not self.pos``, and send the order that closes it with ``abs(self.pos)``."""
+    room.connect()
+    name = run(cta, "Buyer")
+    room.tick(3500)
+    (order,) = room.gateway.orders.values()
+
+    for number, (direction, volume) in enumerate(
+        ((Direction.LONG, 0.1), (Direction.LONG, 0.2), (Direction.SHORT, 0.3))
+    ):
+        order.direction, order.volume = direction, volume
+        room.gateway.fill(order, tradeid=str(number))
+    room.settle()
+
+    assert cta.strategies[name].pos == 0
+    assert room.json("cta_strategy_data.json")[name]["pos"] == 0
+
+
 # -- initialisation (E12)
 
 

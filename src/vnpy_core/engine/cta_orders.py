@@ -20,6 +20,8 @@ REFERENCE_PREFIX = f"{APP_NAME}_"
 # In vn.py's data file beside the variables; no attribute can have this name.
 FILLS_KEY = ".fills"
 _FILLS_KEPT = 64
+# Finer than any market's volumes: what is left of 0.1 + 0.2 - 0.3 is no position.
+_POS_DIGITS = 12
 
 
 class OrderRouting(StrategyStates):
@@ -66,12 +68,12 @@ class OrderRouting(StrategyStates):
         self._fills[name].append(fill)
         change = trade.volume if trade.direction == Direction.LONG else -trade.volume
         if self._has_own_variables(strategy):
-            strategy.pos += change
+            strategy.pos = round(strategy.pos + change, _POS_DIGITS)
             self.call_strategy_func(strategy, strategy.on_trade, trade)
             self.sync_strategy_data(strategy)
         else:  # count it where the initialisation will find it
             saved = self.strategy_data.get(name, {})
-            strategy.pos = saved.get("pos", 0) + change
+            strategy.pos = round(saved.get("pos", 0) + change, _POS_DIGITS)
             self._save_variables(name, {**saved, "pos": strategy.pos})
         self._announce(strategy)
 
