@@ -163,6 +163,13 @@ def test_defaults_that_say_something_are_filled_in(site: Site) -> None:
     assert host.default_setting("A")["server"] == ["REAL", "TEST"]
 
 
+def test_a_wrong_setting_of_our_own_gateway_is_said_plainly(site: Site) -> None:
+    host = site.host(A={"class": "vnpy_core.engine.sim.SimGateway", "setting": {"sed": 1}})
+    status = host.connect("A").result(WAIT_S)
+    detail = "the simulated gateway's setting: unknown key 'sed'; did you mean 'seed'?"
+    assert (status.state, status.detail) == (GatewayState.FAILED, detail)
+
+
 def test_a_missing_setting_is_named(site: Site) -> None:
     host = site.host(A={"setting": {"user": "u1"}})
     status = host.connect("A").result(WAIT_S)

@@ -19,7 +19,7 @@ from vnpy_core.engine.redaction import plain_setting
 from vnpy_core.engine.vn_enums import from_vn
 from vnpy_core.engine.worker import Worker
 from vnpy_core.enums import GatewayState
-from vnpy_core.errors import Conflict
+from vnpy_core.errors import Conflict, CoreError
 from vnpy_core.models import GatewayStatus, now_timestamp
 
 logger = logging.getLogger(__name__)
@@ -253,6 +253,9 @@ class GatewaySession:
             reason = str(error)
         elif isinstance(error, KeyError) and error.args and error.args[0] not in setting:
             reason = f"the setting {error.args[0]!r} is missing"
+        elif isinstance(error, CoreError):  # one of ours: it says what to do
+            reason = error.detail
+            logger.error("Gateway %s: %s", self.name, self._clean(reason))
         else:
             reason = f"connect raised {error!r}"
             shown = "".join(traceback.format_exception(error))
