@@ -21,7 +21,7 @@ from vnpy_core.config.template import render_template
 from vnpy_core.data.exporter import export_file
 from vnpy_core.data.importer import ImportSpec, import_file
 from vnpy_core.enums import Interval, parse_enum
-from vnpy_core.errors import CoreError, Invalid
+from vnpy_core.errors import Conflict, CoreError, Invalid
 from vnpy_core.launch import check_installation, open_history, serve, versions
 
 
@@ -75,7 +75,7 @@ def check(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
     failed = 0
     for item in uvloop.run(check_installation(_load(config, data_dir))):
         failed += not item.ok
-        table.add_row(item.what, "[green]ok" if item.ok else "[red]FAILED", item.detail)
+        table.add_row(escape(item.what), "[green]ok" if item.ok else "[red]FAILED", escape(item.detail))
     out.print(table)
     if failed:
         raise typer.Exit(1)
@@ -88,7 +88,7 @@ def init(
 ) -> None:
     """Write a configuration file with every setting, commented."""
     if path.exists() and not force:
-        raise CoreError(f"{path} exists. --force replaces it.")
+        raise Conflict(f"{path} exists. --force replaces it.")
     path.write_text(render_template(), encoding="utf-8")
     out.print(f"Wrote {path}. Edit it, then `vnpy-core check`.")
 
@@ -151,7 +151,7 @@ def data_export(
 ) -> None:
     """Write a series of the history store to a file."""
     if path.exists() and not force:
-        raise CoreError(f"{path} exists. --force replaces it.")
+        raise Conflict(f"{path} exists. --force replaces it.")
     with open_history(_load(config, data_dir)) as store, _progress() as progress:
         report = export_file(path, store, symbol, _interval(interval), _moment(start), _moment(end), progress)
     out.print(

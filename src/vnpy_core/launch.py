@@ -7,12 +7,12 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import msgspec
 import uvicorn
 from rich.console import Console
+from rich.markup import escape
 
 from vnpy_core.app import create_app
 from vnpy_core.config import logging as core_logging
@@ -120,14 +120,16 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
         console.print(f"  {what:14} {where}", highlight=False, soft_wrap=True)
     for status in service.gateways.statuses():
         style = "green" if status.state is GatewayState.CONNECTED else "yellow"
-        detail = f"  {status.detail}" if status.detail else ""
-        console.print(f"  gateway        {status.gateway_name} [{style}]{status.state}[/]{detail}", highlight=False)
+        detail = f"  {escape(status.detail)}" if status.detail else ""
+        line = f"  gateway        {status.gateway_name} [{style}]{status.state}[/]{detail}"
+        console.print(line, highlight=False, soft_wrap=True)
     for strategy in service.strategies.list():
         style = "green" if strategy.state is StrategyState.TRADING else "yellow"
         console.print(
             f"  strategy       {strategy.strategy_name} ({strategy.class_name} on {strategy.vt_symbol}) "
             f"[{style}]{strategy.state}[/]",
             highlight=False,
+            soft_wrap=True,
         )
     console.print("  Ctrl-C stops it; everything is kept for the next start.\n", highlight=False)
 
@@ -193,7 +195,7 @@ async def check_installation(config: VnPyCoreConfig) -> list[CheckResult]:
             try:
                 if callable(step):
                     step()
-            except (CoreError, ImportError, AttributeError, OSError, ValueError) as error:
+            except (CoreError, OSError, ValueError) as error:
                 results.append(CheckResult(what, False, str(error)))
                 return
         results.append(CheckResult(what, True, detail))
@@ -231,10 +233,13 @@ def _try_lock(data_dir: Path) -> None:
         """It can be had: that is all there is to know."""
 
 
-def _load_class(path: str) -> type:
-    module, _, name = path.rpartition(".")
-    loaded: type = getattr(import_module(module), name)
-    return loaded
+def _load_class(path: str) -> None:
+    from vnpy_core.engine.gateway_loading import GatewayNotLoaded, load_class
+
+    try:
+        load_class(path)
+    except GatewayNotLoaded as error:
+        raise ConfigError(str(error)) from error
 
 
 def _host_in_url(host: str) -> str:

@@ -151,12 +151,28 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_what_is_wrong_is_printed_as_it_is(tmp_path: Path) -> None:
+    """Neither broken into lines of 80 characters, nor with what stands in brackets left out."""
+    core = ServiceProcess(tmp_path / "data", 'demo = false\n[gateways.A]\nclass = "vnpy_core.engine.sim.[a]Gateway"\n')
+    core.environment["COLUMNS"] = "60"
+    with core:
+        (gateway,) = core.get("/api/v1/trading/gateways")["gateways"]
+        assert "[a]" in gateway["detail"]
+        assert len(gateway["detail"]) > 60
+        eventually(lambda: gateway["detail"] in core.printed(), 15, "the reason is printed")
+        core.environment["COLUMNS"] = "400"
+        assert gateway["detail"] in core.run("check").stdout
+
+
 def test_init_and_check(tmp_path: Path) -> None:
     core = ServiceProcess(tmp_path / "data", "# empty\n")
     try:
         core.config.unlink()
         assert core.run("init").returncode == 0
-        assert core.run("init").returncode == 1
+        again = core.run("init")
+        assert again.returncode == 1
+        assert "--force" in again.stderr
+        assert "Internal" not in again.stderr
         good = core.run("check")
         assert good.returncode == 0, good.stdout + good.stderr
         core.config.write_text('[gateways.X]\nclass = "vnpy_nowhere.XGateway"\n')
