@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.contracts.history_stores import ADAPTERS
 
 from vnpy_core.data.history.duckdb import DuckDbHistory
-from vnpy_core.data.history.memory import MemoryHistory
 from vnpy_core.data.history.series import NO_TIME, chunks, to_micros
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.errors import ConfigError, CoreError, Unavailable
@@ -28,18 +28,12 @@ START = datetime(2024, 1, 1, 1, 0, tzinfo=UTC)
 MINUTE = 60_000_000
 SHFE, CME = Exchange.SHFE, Exchange.CME
 
-Make = Callable[[Path], HistoryStore]
-ADAPTERS: dict[str, Make] = {
-    "duckdb": lambda folder: DuckDbHistory(folder / "history.duckdb", 64),
-    "memory": lambda folder: MemoryHistory(),
-}
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HistoryStore]:
-    made = ADAPTERS[request.param](tmp_path)
-    yield made
-    made.close()
+@pytest.fixture(params=ADAPTERS)
+def store(request: pytest.FixtureRequest) -> Iterator[HistoryStore]:
+    with ADAPTERS[request.param](request) as made:
+        yield made
 
 
 def bars(

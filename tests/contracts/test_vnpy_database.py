@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.contracts.history_stores import ADAPTERS
 from vnpy.trader import database
 from vnpy.trader.constant import Exchange, Interval
 from vnpy.trader.database import DB_TZ, BarOverview, TickOverview
@@ -20,8 +21,6 @@ from vnpy.trader.utility import BarGenerator
 from vnpy_ctastrategy.backtesting import load_bar_data
 from vnpy_datamanager.engine import ManagerEngine
 
-from vnpy_core.data.history.duckdb import DuckDbHistory
-from vnpy_core.data.history.memory import MemoryHistory
 from vnpy_core.engine import history_database
 from vnpy_core.engine.history_database import HistoryDatabase
 from vnpy_core.errors import Invalid
@@ -34,12 +33,10 @@ START = datetime(2024, 1, 2, 9, 0, tzinfo=DB_TZ)
 WIDE = (datetime(1970, 1, 1), datetime(2110, 1, 1))  # noqa: DTZ001 (vn.py's callers leave the zone out)
 
 
-@pytest.fixture(params=["duckdb", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HistoryStore]:
-    made: HistoryStore
-    made = DuckDbHistory(tmp_path / "history.duckdb", 64) if request.param == "duckdb" else MemoryHistory()
-    yield made
-    made.close()
+@pytest.fixture(params=ADAPTERS)
+def store(request: pytest.FixtureRequest) -> Iterator[HistoryStore]:
+    with ADAPTERS[request.param](request) as made:
+        yield made
 
 
 @pytest.fixture
