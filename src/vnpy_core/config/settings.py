@@ -110,12 +110,13 @@ def default_data_dir() -> Path:
     return Path.home() / ".vnpy-core"
 
 
+DEMO_GATEWAYS: Mapping[str, Mapping[str, Any]] = {
+    "SIM": {"class": "vnpy_core.engine.sim.SimGateway", "auto_connect": True}
+}
+
+
 def _demo_gateways() -> dict[str, GatewaySettings]:
-    return {
-        "SIM": GatewaySettings.model_validate(
-            {"class": "vnpy_core.engine.sim.SimGateway", "auto_connect": True, "setting": {}}
-        )
-    }
+    return {name: GatewaySettings.model_validate(each) for name, each in DEMO_GATEWAYS.items()}
 
 
 class VnPyCoreConfig(BaseSettings):
@@ -211,14 +212,28 @@ def load_config(
     for key in ("data_dir", "log_dir", "config_dir"):
         if values.get(key):
             values[key] = Path(str(values[key])).expanduser().absolute()
+    if values.get("config_dir") and not values["config_dir"].is_dir():
+        raise ConfigError(f"config_dir {values['config_dir']} is no folder: name the one that vt_setting.json is in.")
     if "timezone" not in values:
         data_dir = Path(values.get("data_dir", default_data_dir()))
         existing = read_vt_setting(Path(values.get("config_dir") or data_dir / ".vntrader"))
         values["timezone"] = existing.get("database.timezone") or "Asia/Shanghai"
+    values["gateways"] = _with_class_of_demo(values.get("gateways"))
     try:
         return VnPyCoreConfig(**values)
     except ValidationError as error:
         raise ConfigError(f"In {origin}: {_explain(error)}") from error
+
+
+def _with_class_of_demo(gateways: Any) -> Any:
+    """Return the gateways as given, or the default; of a SIM without a class only what differs needs to be given."""
+    demo = DEMO_GATEWAYS["SIM"]
+    if gateways is None:
+        return DEMO_GATEWAYS
+    sim = gateways.get("SIM") if isinstance(gateways, Mapping) else None
+    if isinstance(sim, Mapping) and not sim.keys() & {"class", "class_path"}:
+        return {**gateways, "SIM": {**demo, **sim}}
+    return gateways
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

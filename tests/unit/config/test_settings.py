@@ -51,6 +51,25 @@ def test_gateways_by_file_and_environment(tmp_path: Path) -> None:
     assert gateways["Second"].setting == {"seed": 5, "speed": 2.5}
 
 
+def test_of_the_default_gateway_only_what_differs_is_given(tmp_path: Path) -> None:
+    environ = {"VNPY_DATA_DIR": str(tmp_path), "VNPY_CORE_GATEWAYS__SIM__SETTING__seed": "7"}
+    (sim,) = load_config(environ=environ).gateways.values()
+    assert (sim.class_path, sim.auto_connect) == ("vnpy_core.engine.sim.SimGateway", True)
+    assert sim.setting == {"seed": 7}
+    file = write(tmp_path / "c.toml", '[gateways.SIM]\nauto_connect = false\n[gateways.A]\nclass = "a.B"\n')
+    gateways = load_config(file, environ=environ).gateways
+    assert (gateways.keys(), gateways["SIM"].auto_connect) == ({"SIM", "A"}, False)
+    file = write(tmp_path / "d.toml", '[gateways.A]\nclass = "a.B"\n')
+    assert load_config(file, environ={"VNPY_DATA_DIR": str(tmp_path)}).gateways.keys() == {"A"}
+
+
+def test_a_config_dir_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """Or the service would quietly trade in another time zone than the user's vn.py."""
+    environ = {"VNPY_DATA_DIR": str(tmp_path), "VNPY_CONFIG_DIR": str(tmp_path / "vntrader")}
+    with pytest.raises(ConfigError, match="vntrader"):
+        load_config(environ=environ)
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
