@@ -247,6 +247,33 @@ def test_close_cancels_what_a_strategy_sends_while_it_is_stopped(room: Room) -> 
     assert len(room.main_engine.get_all_orders()) == 2
 
 
+def test_close_cancels_what_no_strategy_cancels_any_more(room: Room) -> None:
+    """A strategy that failed while its gateway was away, and one whose file is gone since the order was sent."""
+    cta = cta_with(room, "failed")
+    room.on_events(cta.start_strategy, "failed")
+    cta.strategies["failed"].trading = False
+    orphan = limit_order()
+    orphan.reference = "CtaStrategy_gone"
+    room.on_events(room.main_engine.send_order, orphan, "PROBE")
+    manual = room.on_events(room.main_engine.send_order, limit_order(), "PROBE")
+    room.settle()
+    results = stages(room.main_engine.shutdown())
+    assert sorted(room.gateway.cancelled) == ["1", "2"]
+    assert [order.vt_orderid for order in room.main_engine.get_all_active_orders()] == [manual]
+    assert results["orders"].problem is None
+
+
+def test_a_fill_at_the_very_end_is_not_lost(room: Room) -> None:
+    """A client's order stays at the exchange, and may be filled until the gateway is closed."""
+    room.on_events(room.main_engine.send_order, limit_order(), "PROBE")
+    room.settle()
+    room.gateway.close = lambda: room.gateway.fill(room.gateway.orders["1"])  # type: ignore[method-assign]
+    results = stages(room.main_engine.shutdown())
+    assert [trade.tradeid for trade in room.main_engine.get_all_trades()] == ["T1"]
+    assert {result.problem for result in results.values()} == {None}
+    assert not room.event_engine.is_alive()
+
+
 def test_close_says_which_orders_stay_and_goes_on(tmp_path: Path, runtime_dir: Path) -> None:
     with engine_room(tmp_path / "data", runtime_dir) as room:
         room.start()
@@ -306,6 +333,9 @@ def test_e10_whatever_fails_or_hangs_the_rest_is_closed(room: Room) -> None:
 
 def test_a_handler_that_never_returns_does_not_hold_up_close(room: Room) -> None:
     room.main_engine._limits = SHORT
+    cta = cta_with(room, "a")
+    room.on_events(cta.start_strategy, "a")
+    room.settle()
     never = threading.Event()
     room.event_engine.register("eHang", lambda event: never.wait() and None)
     room.event_engine.put(Event("eHang"))
@@ -314,6 +344,9 @@ def test_a_handler_that_never_returns_does_not_hold_up_close(room: Room) -> None
     results = stages(room.main_engine.shutdown())
     assert closed == ["PROBE"]
     assert results["queue"].problem is not None
+    assert set(room.gateway.cancelled) == {"1"}
+    assert results["orders"].problem is not None
+    assert "PROBE.1" in results["orders"].problem
     never.set()
     room.event_engine._thread.join(WAIT_S)
 

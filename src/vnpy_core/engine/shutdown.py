@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import msgspec
 from vnpy.event import Event
 from vnpy.trader.engine import MainEngine, OmsEngine
 from vnpy.trader.event import EVENT_ORDER
-from vnpy.trader.object import OrderData
+from vnpy.trader.object import CancelRequest, OrderData
 
 from vnpy_core.engine.event_engine import CoreEventEngine
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 _STOPPABLES = (("strategies", "stop_strategy"), ("algos", "stop_algo"))
 _PARTS = ("strategy_engine", "algo_engine")
 _OWNER_MAPS = ("orderid_strategy_map", "orderid_algo_map", "order_algo_map")
+# What depends on the event thread is not waited for longer than this once that thread has been found held.
+_HELD_S = 1.0
 
 
 class ShutdownLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,20 +59,23 @@ class Shutdown:
         if not isinstance(event_engine, CoreEventEngine):
             raise TypeError("the event engine must be a CoreEventEngine")
         self._events = event_engine
-        self._seen: set[str] = set()
+        self._asked: set[str] = set()
+        self._is_held = False
 
     def run(self) -> Sequence[StageResult]:
         limits = self._limits
         self._stage("executors", self._cancel_initialisations)
         # What is queued first: an order that the OMS has not seen yet could not be cancelled.
         self._stage("queue", partial(self._drain, limits.queue_s))
-        self._stage("strategies", self._stop_strategies)
-        self._stage("orders", self._await_orders)
-        self._stage("events", self._stop_events)
+        with self._noting_cancels():
+            self._stage("strategies", self._stop_strategies)
+            self._stage("orders", self._await_orders)
+        self._stage("events", partial(self._events.stop, self._at_most(limits.events_s)))
         for name, engine in list(self._main.engines.items()):
-            self._stage(f"engine {name}", partial(bounded, engine.close, limits.engine_s))
+            self._stage(f"engine {name}", partial(bounded, engine.close, self._at_most(limits.engine_s)))
         for name, gateway in list(self._main.gateways.items()):
             self._stage(f"gateway {name}", partial(bounded, gateway.close, limits.gateway_s))
+        self._stage("rest", self._dispatch_rest)
         return tuple(self._results)
 
     def _stage(self, name: str, work: Callable[[], object]) -> None:
@@ -85,9 +91,34 @@ class Shutdown:
             logger.log(logging.INFO if took_s > 1 else logging.DEBUG, "Closed %s in %.3f s", name, took_s)
         self._results.append(StageResult(name, took_s, problem))
 
+    def _at_most(self, timeout_s: float) -> float:
+        return min(timeout_s, _HELD_S) if self._is_held else timeout_s
+
     def _drain(self, timeout_s: float) -> None:
+        before = self._events.stats().processed
         if not self._events.drain(timeout_s):
+            self._is_held = self._events.stats().processed == before
             raise TimeoutError(f"{self._events.queue_depth} events wait after {timeout_s:g} s")
+
+    @contextmanager
+    def _noting_cancels(self) -> Iterator[None]:
+        """Note which orders somebody asks the main engine to cancel."""
+        main: Any = self._main
+        own = vars(main)
+        before, cancel_order = own.get("cancel_order"), main.cancel_order
+
+        def noting(req: CancelRequest, gateway_name: str) -> None:
+            self._asked.add(f"{gateway_name}.{req.orderid}")
+            cancel_order(req, gateway_name)
+
+        own["cancel_order"] = noting
+        try:
+            yield
+        finally:
+            if before is None:
+                del own["cancel_order"]
+            else:
+                own["cancel_order"] = before
 
     def _cancel_initialisations(self) -> None:
         for part in self._parts():
@@ -96,7 +127,14 @@ class Shutdown:
                 executor.shutdown(wait=False, cancel_futures=True)
 
     def _stop_strategies(self) -> None:
-        problems = self._ask(self._stop_each, self._limits.strategies_s)
+        limits = self._limits
+        timeout_s = min(limits.strategies_s, limits.queue_s) if self._is_held else limits.strategies_s
+        try:
+            problems = self._ask(self._stop_each, timeout_s)
+        except TimeoutError:
+            self._is_held = True
+            raise
+        self._is_held = False
         if problems:
             raise RuntimeError("; ".join(problems))
 
@@ -113,12 +151,15 @@ class Shutdown:
                     except BaseException as error:  # one strategy must not keep the others running
                         logger.error("Stopping %s", name, exc_info=error)
                         problems.append(f"{name}: {error!r}")
-        self._seen = set(self._owned_orders())
         return problems
 
     def _await_orders(self) -> None:
-        """Wait until no order of a strategy or algo is active, having cancelled those that its stop could not see."""
+        """Wait until no order of a strategy or algo is active, having cancelled those that no stop has cancelled: sent
+        too late for it, left by one that had failed, or of a strategy that could not be loaded."""
         if not self._events.is_alive():
+            return
+        if self._is_held:
+            self._cancel_past_event_thread()
             return
         waiting: set[str] = set()
         none_left = threading.Event()
@@ -134,8 +175,9 @@ class Shutdown:
             orders = self._owned_orders()
             waiting.update(orders)
             self._events.tap(EVENT_ORDER, on_order)
-            for order in [order for vt_orderid, order in orders.items() if vt_orderid not in self._seen]:
-                self._cancel(order)
+            for vt_orderid, order in orders.items():
+                if vt_orderid not in self._asked:
+                    self._cancel(order)
             if not waiting:
                 none_left.set()
 
@@ -146,6 +188,20 @@ class Shutdown:
                 raise TimeoutError(f"still active at the exchange: {', '.join(sorted(waiting))}")
         finally:
             self._events.untap(EVENT_ORDER, on_order)
+
+    def _cancel_past_event_thread(self) -> None:
+        """Cancel what is active from here. The thread that alone should is held, and nobody will see the answers; but
+        an order that nobody watches must not stay at the exchange."""
+        orders = self._owned_orders()
+
+        def cancel() -> None:
+            for order in orders.values():
+                self._cancel(order)
+
+        bounded(cancel, self._limits.orders_s)
+        if orders:
+            listed = ", ".join(sorted(orders))
+            raise TimeoutError(f"the event thread is held: the cancels of {listed} were sent, and not waited for")
 
     def _cancel(self, order: OrderData) -> None:
         try:
@@ -173,14 +229,18 @@ class Shutdown:
         senders = tuple(f"{name}_" for name in self._main.engines)
         return {
             vt_orderid: order
-            for vt_orderid, order in oms.active_orders.items()
+            for vt_orderid, order in list(oms.active_orders.items())
             if vt_orderid in owned or order.reference.startswith(senders)
         }
 
-    def _stop_events(self) -> None:
-        self._events.stop(self._limits.events_s)
-        if self._events.queue_depth:
-            raise RuntimeError(f"{self._events.queue_depth} events were not dispatched")
+    def _dispatch_rest(self) -> None:
+        """Dispatch what gateways have told until they were closed, such as a fill of a client's order that stays."""
+        events = self._events
+        if events.queue_depth and not self._is_held:
+            events.start()
+            events.stop(self._limits.events_s)
+        if events.queue_depth:
+            raise RuntimeError(f"{events.queue_depth} events were not dispatched")
 
     def _parts(self) -> Iterator[Any]:
         engines: Iterable[Any] = list(self._main.engines.values())
