@@ -18,10 +18,11 @@ from vnpy_core.app import create_app
 from vnpy_core.config import logging as core_logging
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.database import DatabaseManager
-from vnpy_core.data.history.duckdb import DuckDbHistory
+from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.engine import runtime
 from vnpy_core.enums import GatewayState, StrategyState
 from vnpy_core.errors import AlreadyRunning, ConfigError, CoreError
+from vnpy_core.ports import HistoryStore
 from vnpy_core.service import VnPyCoreService
 
 # How long the start waits for the gateways before it says how far they are.
@@ -135,14 +136,14 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
 
 
 @contextlib.contextmanager
-def open_history(config: VnPyCoreConfig) -> Iterator[DuckDbHistory]:
+def open_history(config: VnPyCoreConfig) -> Iterator[HistoryStore]:
     """Open the history store for a command of its own, holding the data folder.
 
     Raises:
         AlreadyRunning: a service works on the folder.
     """
     with runtime.DataDirLock(config.data_dir):
-        store = DuckDbHistory(config.history_path, config.history.memory_limit_mb)
+        store = open_history_store(config)
         try:
             yield store
         finally:

@@ -14,7 +14,7 @@ from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.adapter import VnPyDataAdapter
 from vnpy_core.data.database import DatabaseManager
-from vnpy_core.data.history.duckdb import DuckDbHistory
+from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.journal import Journal
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.recorder import Recorder
@@ -25,6 +25,7 @@ from vnpy_core.errors import CoreError
 from vnpy_core.models import GatewayStatus, now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health
 from vnpy_core.monitoring.loop_watch import LoopWatch
+from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.event_thread import EventThread
@@ -56,7 +57,7 @@ class VnPyCoreService:
     pipeline: Pipeline
     database: DatabaseManager
     recorder: Recorder
-    history: DuckDbHistory
+    history: HistoryStore
     history_recorder: HistoryRecorder
     data: VnPyDataAdapter
     hub: WebSocketHub
@@ -105,7 +106,7 @@ class VnPyCoreService:
         self._at_stop(stack, "recorder", self.recorder.stop)
 
         self._on_stage("history")
-        self.history = await asyncio.to_thread(DuckDbHistory, config.history_path, config.history.memory_limit_mb)
+        self.history = await asyncio.to_thread(open_history_store, config)
         self._at_stop(stack, "history", lambda: asyncio.to_thread(self.history.close))
         self.history_recorder = HistoryRecorder(self.history, config.history)
         await self.history_recorder.start()

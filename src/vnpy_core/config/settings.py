@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -34,6 +35,16 @@ def _zone(name: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValueError(f"{name!r} is not an IANA time zone such as Asia/Shanghai") from error
     return name
+
+
+def _influx_url(url: str | None) -> str | None:
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("influx+http", "influx+https") or not parts.hostname:
+            raise ValueError("it must be influx+http://host:port or influx+https://host:port")
+        if "@" in parts.netloc:
+            raise ValueError("credentials do not belong in it, but in history.token, or history.username and password")
+    return url
 
 
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
@@ -84,6 +95,23 @@ class DatabaseSettings(_Section):
 class HistorySettings(_Section):
     path: Annotated[OptionalPath, Field(description="DuckDB file; default: history.duckdb in the data folder")] = None
     memory_limit_mb: Annotated[int, Field(ge=64, description="DuckDB's own memory")] = 256
+    url: Annotated[
+        str | None,
+        BeforeValidator(lambda value: value or None),
+        AfterValidator(_influx_url),
+        Field(description="influx+http://host:8086 or influx+https://…: InfluxDB; default: DuckDB"),
+    ] = None
+    database: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="InfluxDB's; of 2.x, the bucket")
+    ] = "vnpy_core"
+    token: Annotated[SecretStr | None, Field(description="Of InfluxDB 2.x or 3.x")] = None
+    username: Annotated[str, Field(description="Of InfluxDB 1.x")] = ""
+    password: Annotated[SecretStr | None, Field(description="Of InfluxDB 1.x")] = None
+    org: Annotated[str, Field(description="Of InfluxDB 2.x: writes then go by its own API, to the bucket")] = ""
+    retention: Annotated[
+        str, Field(pattern=r"^([1-9][0-9]*[hdw])?$", description="InfluxDB 1.x deletes what is older, 90d say; none")
+    ] = ""
+    timeout_s: Annotated[float, Field(gt=0, description="Wait for an answer of InfluxDB")] = 10.0
     record_ticks: Annotated[bool, Field(description="Store every tick that arrives")] = False
     record_bars: Annotated[bool, Field(description="Build and store one-minute bars from ticks")] = False
     flush_interval_ms: Annotated[int, Field(ge=10, description="Recorded data is written this often")] = 1000
