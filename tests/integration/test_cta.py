@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from logging import ERROR
 from pathlib import Path
 from typing import Any
 
@@ -738,14 +739,17 @@ def test_broken_file_stops_nothing_and_is_reported(room: Room) -> None:
     room.strategy_file("exits.py", "raise SystemExit('gone')")
     room.strategy_file("syntax.py", "def broken(:")
     room.strategy_file("__init__.py", "raise RuntimeError('never imported as a module')")
+    room.watch(EVENT_CTA_LOG)
 
     cta = start(room)
+    room.settle()
 
     assert {"Probe", "DoubleMaStrategy", "AtrRsiStrategy"} <= set(cta.classes)
     folder = room.folder / "strategies"
     assert set(cta.broken_files) == {str(folder / "exits.py"), str(folder / "syntax.py")}
     assert "gone" in cta.broken_files[str(folder / "exits.py")]
     assert "SyntaxError" in cta.broken_files[str(folder / "syntax.py")]
+    assert [log.level for log in room.events[EVENT_CTA_LOG]] == [ERROR, ERROR]
 
 
 def test_loading_again_forgets_what_is_gone(room: Room, cta: CoreCtaEngine) -> None:

@@ -5,12 +5,16 @@ import inspect
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from logging import ERROR, INFO
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict
 
 import vnpy_ctastrategy.strategies
-from vnpy_ctastrategy import CtaEngine, CtaTemplate, TargetPosTemplate
+from vnpy.event import Event
+from vnpy.trader.object import LogData
+from vnpy_ctastrategy import APP_NAME, CtaEngine, CtaTemplate, TargetPosTemplate
+from vnpy_ctastrategy.base import EVENT_CTA_LOG
 
 from vnpy_core.engine.plain import jsonable
 from vnpy_core.engine.setting_check import nearest, type_name
@@ -47,6 +51,10 @@ class ClassCatalogue(CtaEngine):
         self._broken: dict[str, str] = {}
         super().__init__(*args)
 
+    def write_log(self, msg: str, strategy: CtaTemplate | None = None, level: int = INFO) -> None:
+        shown = f"[{strategy.strategy_name}]  {msg}" if strategy else msg
+        self.event_engine.put(Event(EVENT_CTA_LOG, LogData(msg=shown, gateway_name=APP_NAME, level=level)))
+
     @property
     def broken_files(self) -> Mapping[str, str]:
         """The strategy files that could not be loaded, by path, each with its traceback."""
@@ -79,7 +87,7 @@ class ClassCatalogue(CtaEngine):
         except BaseException:  # noqa: BLE001 - the edge to the user's code: SystemExit too must not stop the others
             shown = traceback.format_exc()
             self._broken[str(file or module_name)] = shown
-            self.write_log(f"The strategy file {file or module_name} cannot be loaded:\n{shown}")
+            self.write_log(f"The strategy file {file or module_name} cannot be loaded:\n{shown}", level=ERROR)
         else:
             self.classes.update(found)
 

@@ -5,15 +5,14 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from logging import ERROR, INFO
+from logging import ERROR
 from typing import Any
 
 import numpy as np
 from vnpy.event import EVENT_TIMER, Event
 from vnpy.trader import utility
-from vnpy.trader.object import LogData
 from vnpy_ctastrategy import APP_NAME, CtaTemplate
-from vnpy_ctastrategy.base import EVENT_CTA_LOG, EVENT_CTA_STRATEGY
+from vnpy_ctastrategy.base import EVENT_CTA_STRATEGY
 
 from vnpy_core.engine.cta_classes import ClassCatalogue
 from vnpy_core.engine.plain import jsonable
@@ -119,10 +118,6 @@ class StrategyStates(ClassCatalogue):
             self._show_due.add(strategy.strategy_name)
         else:
             self._announce(strategy)
-
-    def write_log(self, msg: str, strategy: CtaTemplate | None = None, level: int = INFO) -> None:
-        shown = f"[{strategy.strategy_name}]  {msg}" if strategy else msg
-        self.event_engine.put(Event(EVENT_CTA_LOG, LogData(msg=shown, gateway_name=APP_NAME, level=level)))
 
     def _announce(self, strategy: CtaTemplate) -> None:
         """Put an event with the strategy's state, under a new revision, unless the last one said the same."""
