@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import engines, live
@@ -47,9 +48,10 @@ or half the time.
   it out of the raw frame: latency is from the tick's creation to its arrival in the client. A tick counts as delivered
   if it arrives within {drain:g} s of the feed's end. Each feed lasts {feed:g} s, after a warm-up.
 - **Requests**: `GET` by {reader} with {connections} connections, of the 1,000 orders that rest since the gateway
-  connected; `POST` by a small asyncio client, every order different, of the type
-  FAK, which the gateway answers with "cancelled" at once: vn.py's own book-keeping gets slower with every order that
-  rests, which would be measured otherwise.
+  connected. VnPy Core repeats the bytes of a list until one of its rows changes; in the second row they change all the
+  time. `POST` by a small asyncio client, every order different, of the type FAK, which the gateway answers with
+  "cancelled" at once: vn.py's own book-keeping gets slower with every order that rests, which would be measured
+  otherwise.
 - **Memory** is the resident memory of all processes of a side, {idle:g} s after it was ready.
 """
 
@@ -59,6 +61,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", help=f"comma-separated, of {', '.join(SECTIONS)}")
     parser.add_argument("--rounds", type=int, help="default 3")
     parser.add_argument("--quick", action="store_true", help="one short round, under two minutes")
+    parser.add_argument("--side", choices=("product", "peer"), help="measure one of the two services alone")
     parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--output", type=Path, help="the file to write; default: RESULTS.md after a complete run")
     options = parser.parse_args(given)
@@ -79,6 +82,8 @@ def main(given: Sequence[str]) -> int:
         plan = Plan(rounds=options.rounds or 1, feed_s=2, drain_s=4, rates=(1_000, 10_000), http_s=1, idle_s=3)
     else:
         plan = Plan(rounds=options.rounds or 3)
+    if options.side:
+        plan = replace(plan, sides=(options.side,))
     described, began = machine(), time.monotonic()
     rows: list[Row] = []
     failed: list[str] = []
@@ -91,7 +96,7 @@ def main(given: Sequence[str]) -> int:
             failed.append(name)
     page = render(rows, described, plan, time.monotonic() - began)
     print(page)
-    complete = options.sections == list(SECTIONS) and not options.quick and not failed
+    complete = options.sections == list(SECTIONS) and not (options.quick or options.side or failed)
     output = options.output or (RESULTS if complete else None)
     if output is not None:
         output.write_text(page, encoding="utf-8")

@@ -51,8 +51,8 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """None when there is no target."""
-        if self.target is None:
+        """None when there is no target, or nothing to compare with."""
+        if self.target is None or (self.target.ratio is not None and not self.peer):
             return None
         if not self.product:
             return False
