@@ -107,6 +107,15 @@ class StrategyState(StrEnum):
     REMOVED = "REMOVED"
 
 
+class ServiceStatus(StrEnum):
+    """How a service of the registry says it is; UNHEALTHY also if it says something that nobody understands."""
+
+    STARTING = "STARTING"
+    HEALTHY = "HEALTHY"
+    UNHEALTHY = "UNHEALTHY"
+    STOPPING = "STOPPING"
+
+
 class Exchange(StrEnum):
     CFFEX = "CFFEX"
     SHFE = "SHFE"

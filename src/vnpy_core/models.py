@@ -22,6 +22,7 @@ from vnpy_core.enums import (
     OrderStatus,
     OrderType,
     Product,
+    ServiceStatus,
     StopOrderStatus,
     StrategyState,
 )
@@ -506,3 +507,23 @@ class HistoryOverview(Model, frozen=True, kw_only=True, gc=False):
     @property
     def key(self) -> str:
         return f"{self.vt_symbol}.{self.interval}"
+
+
+class ServiceInstance(Model, frozen=True, kw_only=True, gc=False):
+    """One running service as the registry lists it. ``weight``: its share of the requests, beside others of its name."""
+
+    name: Annotated[str, msgspec.Meta(examples=["vnpy-core"])]
+    host: Annotated[str, msgspec.Meta(examples=["10.0.0.12"])]
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535, examples=[8006])]
+    version: str
+    status: ServiceStatus
+    metadata: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    tags: list[str] = msgspec.field(default_factory=list)
+    health_check_url: Annotated[str | None, msgspec.Meta(examples=["http://10.0.0.12:8006/health/ready"])] = None
+    weight: Annotated[int, msgspec.Meta(ge=0)] = 100
+    register_time: Timestamp | None = None
+    last_heartbeat: Timestamp | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}:{self.host}:{self.port}"

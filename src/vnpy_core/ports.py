@@ -1,6 +1,6 @@
 """The ports: what an adapter promises. Each has one contract suite in tests/contracts, run over every adapter."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vnpy_core.enums import Exchange, Interval
-from vnpy_core.models import HistoryOverview
+from vnpy_core.models import HistoryOverview, ServiceInstance
 
 Columns = Mapping[str, NDArray[np.generic]]
 
@@ -87,3 +87,66 @@ class HistoryStore(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class StateCache(Protocol):
+    """The latest value of each key, outside the process, for whoever wants it; forgotten ``ttl_s`` after its write.
+
+    A cache has one writer at a time for each ``writer`` name, and may lose everything at any moment: it is flushed,
+    restarted, or taken back to an older state. ``begin`` opens a new run of the writer, and ``write`` goes on with it
+    only while the cache holds all that the run has written. Loop only.
+
+    Raises:
+        Unavailable: the cache cannot be reached, does not take it, or has not answered in time. Every method ends in
+            time. A write that raised may have been done all the same; one that is done late, after a later write of
+            the same writer, changes nothing.
+    """
+
+    async def begin(self) -> None:
+        """Open a new run. What earlier ones have written stays until it is forgotten or written again."""
+        ...
+
+    async def write(self, values: Mapping[str, bytes]) -> bool:
+        """Store all of ``values``, or none and return ``False``: then the run is over, and all must be written again.
+
+        With no values it only asks whether the run goes on. After a write that raised, the next one goes on whether
+        that one was done or not; so it must bring its values again.
+        """
+        ...
+
+    async def renew(self, keys: Collection[str]) -> list[str]:
+        """Keep ``keys`` for another ``ttl_s``, and return those that are not there."""
+        ...
+
+    async def read(self, key: str) -> bytes | None: ...
+
+    async def close(self) -> None: ...
+
+
+class RegistryBackend(Protocol):
+    """Where services list themselves, and find each other. Loop only.
+
+    An instance is identified by name, host and port. It is listed until ``ttl_s`` after its last ``put``, or until it
+    is removed.
+
+    Raises:
+        Unavailable: the registry cannot be reached, or has not answered in time. Every method ends in time. What
+            raised may have been done all the same.
+    """
+
+    async def put(self, instance: ServiceInstance, ttl_s: float) -> None:
+        """List ``instance``, or replace what is listed of it."""
+        ...
+
+    async def remove(self, instance: ServiceInstance) -> None:
+        """Take ``instance`` off the list, if it is on it."""
+        ...
+
+    async def instances(self) -> list[ServiceInstance]:
+        """Return all that are listed, of any name, sorted by name, host and port.
+
+        Others write entries too: what is missing in one is given its default, and what makes no sense is left out.
+        """
+        ...
+
+    async def close(self) -> None: ...

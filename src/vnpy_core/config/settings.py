@@ -6,7 +6,7 @@ Layers, later wins: defaults < ``vnpy-core.toml`` < environment (``VNPY_CORE_…
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -117,6 +118,43 @@ class HistorySettings(_Section):
     flush_interval_ms: Annotated[int, Field(ge=10, description="Recorded data is written this often")] = 1000
 
 
+class CacheSettings(_Section):
+    """The latest state in Redis, for other services."""
+
+    url: Annotated[SecretStr | None, Field(description="redis://, rediss:// (TLS) or unix://; default: no cache")] = (
+        None
+    )
+    ttl_s: Annotated[int, Field(ge=10, description="An entry is gone after it; what is alive is renewed in time")] = (
+        3600
+    )
+    flush_interval_ms: Annotated[int, Field(ge=1, description="Changes closer together are written as one batch")] = 50
+    timeout_s: Annotated[float, Field(gt=0, description="Wait for an answer of the server")] = 1.0
+
+
+class RegistrySettings(_Section):
+    """The list of running services, in which this one appears and finds others."""
+
+    url: Annotated[
+        SecretStr | None, Field(description="redis://, rediss:// (TLS) or unix://; default: this process alone")
+    ] = None
+    service_name: Annotated[
+        str, Field(pattern="^[A-Za-z0-9._-]{1,64}$", description="Instances of one name share the work")
+    ] = "vnpy-core"
+    advertised_host: Annotated[str, Field(description="Where others reach this one; default: service.host")] = ""
+    advertised_port: Annotated[int | None, Field(ge=1, le=65535, description="Default: service.port")] = None
+    tags: Annotated[tuple[str, ...], Field(description="For others to choose by")] = ()
+    weight: Annotated[int, Field(ge=0, description="Its share of the requests, beside others of its name")] = 100
+    heartbeat_s: Annotated[float, Field(gt=0, description="How often it says that it is there")] = 10.0
+    ttl_s: Annotated[float, Field(gt=0, description="Silent for longer, it is taken off the list")] = 30.0
+    timeout_s: Annotated[float, Field(gt=0, description="Wait for an answer of the server")] = 1.0
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> Self:
+        if self.ttl_s < self.heartbeat_s + self.timeout_s:
+            raise ValueError("ttl_s must be longer than heartbeat_s and timeout_s together")
+        return self
+
+
 class WebSocketSettings(_Section):
     ping_interval_s: Annotated[float, Field(gt=0, description="A client that does not answer is gone")] = 20.0
     batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 1.0
@@ -167,6 +205,8 @@ class VnPyCoreConfig(BaseSettings):
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
     history: HistorySettings = HistorySettings()
+    cache: CacheSettings = CacheSettings()
+    registry: RegistrySettings = RegistrySettings()
     websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
 

@@ -89,6 +89,6 @@ def _line(name: str, field: FieldInfo) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return '""'
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float | tuple):
         return json.dumps(value)
     return json.dumps(str(value.get_secret_value() if isinstance(value, SecretStr) else value), ensure_ascii=False)

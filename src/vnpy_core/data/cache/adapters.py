@@ -1,0 +1,23 @@
+"""Which adapter of the state cache a URL names."""
+
+from urllib.parse import urlsplit
+
+from vnpy_core.config.settings import CacheSettings
+from vnpy_core.data.cache.memory import MemoryStateCache
+from vnpy_core.data.cache.redis import RedisStateCache
+from vnpy_core.data.redis_server import RedisServer
+from vnpy_core.ports import StateCache
+
+
+def open_state_cache(settings: CacheSettings, writer: str) -> StateCache | None:
+    """Return the cache that is configured, or ``None``; nothing is connected yet.
+
+    Raises:
+        ConfigError: no cache has such a URL, or its client is not installed.
+    """
+    if not settings.url:
+        return None
+    if urlsplit(settings.url.get_secret_value()).scheme == "memory":
+        return MemoryStateCache(writer, ttl_s=settings.ttl_s)
+    server = RedisServer(settings.url, "cache.url", timeout_s=settings.timeout_s)
+    return RedisStateCache(server, writer, ttl_s=settings.ttl_s)
