@@ -30,8 +30,8 @@ from vnpy_core.bus.outbox import Batch, Message, Overflow, array_of, message_of
 from vnpy_core.bus.session import Session
 from vnpy_core.bus.subscription import Subscription, topic_fault
 from vnpy_core.config.settings import WebSocketSettings
-from vnpy_core.events import Event, frame_of
-from vnpy_core.models import OrderIntent, now_timestamp
+from vnpy_core.events import INTERNAL_TOPICS, Event, frame_of
+from vnpy_core.models import now_timestamp
 from vnpy_core.reports import SessionStatus
 
 logger = logging.getLogger(__name__)
@@ -251,15 +251,21 @@ class WebSocketHub:
             frames = [
                 frame_of(record.seq, record.topic, record.ts, record.payload)
                 for record in records
-                if record.topic != OrderIntent.topic and wanted.matches(record.topic)
+                if record.topic not in INTERNAL_TOPICS and wanted.matches(record.topic)
             ]
             if frames:
                 session.answer(Message(array_of(frames), len(frames)))
             await session.outbox.below(UNREAD_ANSWERS)
         self._flush_waiting()
+        if command.snapshot:
+            self._send_snapshot(session, wanted, facts=False)
 
-    def _send_snapshot(self, session: Session, wanted: Subscription) -> None:
-        frames = [event.frame for event in self._current() if wanted.matches(event.topic)]
+    def _send_snapshot(self, session: Session, wanted: Subscription, *, facts: bool = True) -> None:
+        frames = [
+            event.frame
+            for event in self._current()
+            if wanted.matches(event.topic) and (facts or event.seq is None)
+        ]
         for start in range(0, len(frames), PAGE):
             page = frames[start : start + PAGE]
             session.answer(Message(array_of(page), len(page)))
@@ -295,7 +301,7 @@ class WebSocketHub:
 
     def _route(self, topic: str) -> tuple[_Group, ...]:
         groups: tuple[_Group, ...] = ()
-        if topic != OrderIntent.topic:
+        if topic not in INTERNAL_TOPICS:
             groups = tuple(group for group in self._groups.values() if group.subscription.matches(topic))
         self._routes[topic] = groups
         return groups

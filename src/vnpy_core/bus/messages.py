@@ -14,7 +14,7 @@ class Subscribe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="su
     """Send events of ``topics`` from now on.
 
     ``snapshot``: first the present state, as events. ``since``: first the facts after this ``seq``; if they are gone
-    the answer is followed by a ``gap`` message and a snapshot.
+    the answer is followed by a ``gap`` message and a snapshot. With both, after the facts the present market data.
     """
 
     topics: Topics

@@ -271,6 +271,18 @@ async def test_resume_replays_the_facts_and_goes_on_live(room: Room) -> None:
     assert client.seqs == [*range(4, 2 * PAGE + 1), last]
 
 
+async def test_resume_with_a_snapshot_shows_the_present_market_data(room: Room) -> None:
+    """It is not in the journal, and of what trades seldom the next tick may be hours away."""
+    for number in range(3):
+        room.fact(order(number))
+    room.state.tables["ticks"] = {name: tick(name, 1) for name in ("rb2501", "ag2506")}
+    client = await room.subscribed("order", "tick.rb2501", since=1, snapshot=True)
+    await client.until(lambda client: len(client.events) == 3)
+    assert [(event["seq"], event["topic"]) for event in client.events] == [
+        (2, "order.updated"), (3, "order.updated"), (None, "tick.rb2501.SHFE"),
+    ]  # fmt: skip
+
+
 async def test_what_is_published_during_a_replay_comes_once(room: Room) -> None:
     for number in range(10):
         room.fact(order(number))
