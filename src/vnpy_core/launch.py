@@ -211,14 +211,15 @@ async def check_installation(config: VnPyCoreConfig) -> list[CheckResult]:
     attempt("vn.py", ", ".join(f"{k} {v}" for k, v in versions().items()), lambda: runtime.prepare(config))
     for name, gateway in config.gateways.items():
         attempt(f"gateway {name}", gateway.class_path, lambda path=gateway.class_path: _load_class(path))
-    database = DatabaseManager(config.database_url.get_secret_value())
     try:
-        await database.open()
+        database = DatabaseManager.configured(config)
+        try:
+            await database.open()
+        finally:
+            await database.close()
         results.append(CheckResult("database", True, database.display_url))
     except CoreError as error:
         results.append(CheckResult("database", False, error.detail))
-    finally:
-        await database.close()
     return results
 
 

@@ -91,6 +91,24 @@ class JournalSettings(_Section):
 
 class DatabaseSettings(_Section):
     url: Annotated[SecretStr | None, Field(description="SQLAlchemy async URL; default: SQLite")] = None
+    read_only_url: Annotated[
+        SecretStr | None, Field(description="A replica, for queries over past days; default: the same")
+    ] = None
+    pool_size: Annotated[int, Field(ge=1, description="Connections that are kept")] = 5
+    max_overflow: Annotated[int, Field(ge=0, description="Further ones, while they are needed")] = 5
+    timeout_s: Annotated[float, Field(gt=0, description="For a connection, and for a whole transaction")] = 10.0
+    tls: Annotated[bool, Field(description="Encrypt, and check the server's certificate and name")] = False
+    tls_ca: Annotated[OptionalPath, Field(description="Who may have signed it; default: the system's list")] = None
+    tls_cert: Annotated[OptionalPath, Field(description="A certificate of our own, if the server asks for one")] = None
+    tls_key: Annotated[OptionalPath, Field(description="Its private key; default: in the file of tls_cert")] = None
+
+    @model_validator(mode="after")
+    def _tls_is_on(self) -> Self:
+        if not self.tls and (self.tls_ca or self.tls_cert or self.tls_key):
+            raise ValueError("tls must be true when tls_ca, tls_cert or tls_key is set")
+        if self.tls_key and not self.tls_cert:
+            raise ValueError("tls_key is of no use without tls_cert")
+        return self
 
 
 class HistorySettings(_Section):

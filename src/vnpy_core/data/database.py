@@ -2,18 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from ssl import SSLContext
+from typing import Any, Self
 
 from sqlalchemy import column, inspect, select, table, text, update
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from vnpy_core.data.engines import create_engine, parse_url, try_sqlite
+from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.data.engines import create_engine, parse_url, tls_context, try_sqlite
 from vnpy_core.data.tables import SCHEMA_REVISION, sink_cursors
-from vnpy_core.errors import DataRejected, Unavailable
+from vnpy_core.errors import CoreError, DataRejected, Unavailable
 
 _UPGRADE_TIMEOUT_S = 600.0
 _GOODBYE_S = 2.0
@@ -21,15 +23,16 @@ _GOODBYE_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-class DatabaseManager:
-    """One SQL database: SQLite, MySQL, MariaDB or PostgreSQL, by SQLAlchemy URL (the driver may be left out).
+class SqlConnections:
+    """Connections to one SQL database, by SQLAlchemy URL (the driver may be left out); made when they are needed.
 
     Every error that leaves it is a ``CoreError``, and holds no password: ``Unavailable`` for what time or the operator
     can mend, ``DataRejected`` for what neither can.
 
     Args:
         timeout_s: for a connection, and for a transaction from begin to commit.
-        connect_args: passed on to the driver, such as ``ssl``.
+        tls: ``None`` leaves it to the URL.
+        read_only: have the server refuse to write.
     """
 
     def __init__(
@@ -39,16 +42,20 @@ class DatabaseManager:
         pool_size: int = 5,
         max_overflow: int = 5,
         timeout_s: float = 10.0,
-        connect_args: Mapping[str, Any] | None = None,
+        tls: SSLContext | None = None,
+        read_only: bool = False,
     ) -> None:
         self._url = parse_url(url)
-        self._pool_size = pool_size
-        self._max_overflow = max_overflow
+        self._options: dict[str, Any] = {
+            "pool_size": pool_size,
+            "max_overflow": max_overflow,
+            "timeout_s": timeout_s,
+            "tls": tls,
+            "read_only": read_only,
+        }
         self._timeout_s = timeout_s
-        self._connect_args = dict(connect_args or {})
-        self._opening = asyncio.Lock()
         self._engine: AsyncEngine | None = None
-        self._reader: AsyncEngine | None = None
+        self._pinging: asyncio.Task[None] | None = None
 
     @property
     def dialect(self) -> str:
@@ -60,39 +67,12 @@ class DatabaseManager:
         """The URL without password and options, which may hold one too."""
         return self._url.set(query={}).render_as_string(hide_password=True)
 
-    @property
-    def is_open(self) -> bool:
-        return self._engine is not None
-
-    async def open(self) -> None:
-        """Connect, bring the schema up to date, and see that it can be written to. Nothing is done when open.
-
-        Raises:
-            ConfigError: the schema is newer than the code, the tables are another program's, or a driver is missing.
-            Unavailable: unreachable, wrong credentials, read-only, out of space; may be tried again.
-        """
-        async with self._opening:
-            if self._engine is not None:
-                return
-            engine = create_engine(
-                self._url,
-                pool_size=self._pool_size,
-                max_overflow=self._max_overflow,
-                timeout_s=self._timeout_s,
-                connect_args=self._connect_args,
-            )
-            try:
-                with self._errors(engine, " Correct database.url, or see to the database."):
-                    await self._prepare(engine)
-            except BaseException:
-                await _dispose(engine)
-                raise
-            self._engine = engine
-            self._reader = engine.execution_options(read_only=True)
-
     async def close(self) -> None:
         """Say goodbye to the database, and leave if it does not answer. Closing twice does nothing."""
-        engine, self._engine, self._reader = self._engine, None, None
+        if self._pinging is not None:
+            self._pinging.cancel()
+            await asyncio.wait({self._pinging}, timeout=_GOODBYE_S)
+        engine, self._engine = self._engine, None
         if engine is not None:
             await _dispose(engine)
 
@@ -106,36 +86,35 @@ class DatabaseManager:
             Unavailable: see the class; nothing was written, unless the connection broke during the commit itself.
             DataRejected: nothing was written.
         """
-        engine = self._reader if read_only else self._engine
-        if engine is None:
-            raise Unavailable(f"The database {self.display_url} is not open.")
+        engine = self._connected()
+        if read_only:
+            engine = engine.execution_options(read_only=True)
         with self._errors(engine):
             async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
                 yield connection
 
-    async def ping(self) -> None:
-        """Ask for an answer.
+    async def ping(self, timeout_s: float = 1.0) -> None:
+        """Ask for an answer, and wait no longer for it than ``timeout_s``; one question at a time.
 
         Raises:
             Unavailable: there was none; the detail says why.
         """
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.create_task(self._ask(), name="database ping")
+            self._pinging.add_done_callback(lambda task: task.cancelled() or task.exception())
+        done, _ = await asyncio.wait({self._pinging}, timeout=timeout_s)
+        if not done:
+            raise self._unavailable(f"no answer within {timeout_s:g} s")
+        self._pinging.result()
+
+    async def _ask(self) -> None:
         async with self.session(read_only=True) as session:
             await session.execute(text("SELECT 1"))
 
-    async def _prepare(self, engine: AsyncEngine) -> None:
-        if self.dialect == "sqlite":
-            await asyncio.to_thread(try_sqlite, engine, self._timeout_s)
-        async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
-            revision = await _revision(connection)
-            if revision == SCHEMA_REVISION:
-                await _require_writable(connection)
-                return
-        async with asyncio.timeout(_UPGRADE_TIMEOUT_S), engine.begin() as connection:
-            # 80 ms of the start, and rarely needed.
-            from vnpy_core.data import schema
-
-            await connection.run_sync(schema.upgrade, self.display_url)
-            await _require_writable(connection)
+    def _connected(self) -> AsyncEngine:
+        if self._engine is None:
+            self._engine = create_engine(self._url, **self._options)
+        return self._engine
 
     @contextmanager
     def _errors(self, engine: AsyncEngine, advice: str = "") -> Iterator[None]:
@@ -154,8 +133,95 @@ class DatabaseManager:
         except (OSError, EOFError, engine.dialect.loaded_dbapi.Error) as error:
             raise self._unavailable(_reason(error), advice) from error
 
-    def _unavailable(self, reason: str, advice: str) -> Unavailable:
+    def _unavailable(self, reason: str, advice: str = "") -> Unavailable:
         return Unavailable(f"The database {self.display_url} is not available: {reason}.{advice}")
+
+
+class DatabaseManager(SqlConnections):
+    """The database of facts and strategies: SQLite, MySQL, MariaDB or PostgreSQL. Used between open and close.
+
+    Args:
+        queries: another database with the same content, perhaps a moment behind, for ``query_session``.
+    """
+
+    def __init__(self, url: str, *, queries: SqlConnections | None = None, **options: Any) -> None:
+        super().__init__(url, **options)
+        self.replica = queries
+        self._opening = asyncio.Lock()
+        self._why_closed = f"The database {self.display_url} is not open."
+
+    @classmethod
+    def configured(cls, config: VnPyCoreConfig) -> Self:
+        """Make the one that the settings ask for.
+
+        Raises:
+            ConfigError: they cannot be followed.
+        """
+        settings = config.database
+        options: dict[str, Any] = {
+            "pool_size": settings.pool_size,
+            "max_overflow": settings.max_overflow,
+            "timeout_s": settings.timeout_s,
+            "tls": tls_context(settings),
+        }
+        queries = None
+        if settings.read_only_url is not None:
+            queries = SqlConnections(settings.read_only_url.get_secret_value(), read_only=True, **options)
+        return cls(config.database_url.get_secret_value(), queries=queries, **options)
+
+    @property
+    def is_open(self) -> bool:
+        return self._engine is not None
+
+    async def open(self) -> None:
+        """Connect, bring the schema up to date, and see that it can be written to. Nothing is done when open.
+
+        Raises:
+            ConfigError: the schema is newer than the code, the tables are another program's, or a driver is missing.
+            Unavailable: unreachable, wrong credentials, read-only, out of space; may be tried again.
+        """
+        async with self._opening:
+            if self._engine is not None:
+                return
+            engine = create_engine(self._url, **self._options)
+            try:
+                with self._errors(engine, " Correct database.url, or see to the database."):
+                    await self._prepare(engine)
+            except BaseException as error:
+                if isinstance(error, CoreError):
+                    self._why_closed = error.detail
+                await _dispose(engine)
+                raise
+            self._engine = engine
+
+    async def close(self) -> None:
+        await super().close()
+        if self.replica is not None:
+            await self.replica.close()
+
+    def query_session(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Give a connection like ``session``, for queries that may miss the last moments: it may be a replica's."""
+        return (self.replica or self).session(read_only=True)
+
+    def _connected(self) -> AsyncEngine:
+        if self._engine is None:
+            raise Unavailable(self._why_closed)
+        return self._engine
+
+    async def _prepare(self, engine: AsyncEngine) -> None:
+        if self.dialect == "sqlite":
+            await asyncio.to_thread(try_sqlite, engine, self._timeout_s)
+        async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
+            revision = await _revision(connection)
+            if revision == SCHEMA_REVISION:
+                await _require_writable(connection)
+                return
+        async with asyncio.timeout(_UPGRADE_TIMEOUT_S), engine.begin() as connection:
+            # 80 ms of the start, and rarely needed.
+            from vnpy_core.data import schema
+
+            await connection.run_sync(schema.upgrade, self.display_url)
+            await _require_writable(connection)
 
 
 async def _dispose(engine: AsyncEngine) -> None:
@@ -185,10 +251,12 @@ def _is_about_content(error: StatementError) -> bool:
     # PostgreSQL's driver tells classes 22 (data exception) and 23 (constraint) by SQLSTATE only, and finds a value of
     # the wrong type by itself.
     state = getattr(error.orig, "sqlstate", None)
+    cause = getattr(error.orig, "__cause__", None)
     return (
         isinstance(error, DataError | IntegrityError)
         or (isinstance(state, str) and state[:2] in ("22", "23"))
-        or isinstance(getattr(error.orig, "__cause__", None), ValueError)
+        # A certificate that is not trusted is an OSError, and a ValueError too.
+        or (isinstance(cause, ValueError) and not isinstance(cause, OSError))
     )
 
 

@@ -3,9 +3,10 @@
 import math
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import closing
 from functools import partial
+from ssl import SSLContext, create_default_context
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from vnpy_core.config.settings import DatabaseSettings
 from vnpy_core.errors import ConfigError
 
 _DIALECTS = {"mariadb": "mysql", "postgres": "postgresql"}
@@ -49,9 +51,15 @@ def parse_url(text: str) -> URL:
 
 
 def create_engine(
-    url: URL, *, pool_size: int, max_overflow: int, timeout_s: float, connect_args: Mapping[str, Any]
+    url: URL,
+    *,
+    pool_size: int,
+    max_overflow: int,
+    timeout_s: float,
+    tls: SSLContext | None = None,
+    read_only: bool = False,
 ) -> AsyncEngine:
-    """Make the engine; nothing is connected yet.
+    """Make the engine; nothing is connected yet. With ``read_only`` the server refuses to write.
 
     Raises:
         ConfigError: the driver is not installed, or not an asyncio one.
@@ -65,7 +73,7 @@ def create_engine(
     try:
         engine = create_async_engine(
             url,
-            connect_args=_driver_options(url.get_driver_name(), timeout_s) | dict(connect_args),
+            connect_args=_driver_options(url.get_driver_name(), timeout_s, tls),
             hide_parameters=True,
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
@@ -79,35 +87,57 @@ def create_engine(
     if dialect == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_pragmas)
         event.listen(engine.sync_engine, "begin", _begin)
-    elif dialect == "mysql":
-        event.listen(engine.sync_engine, "connect", partial(_set_mysql, _idle_s(timeout_s)))
+    else:
+        statements = _session_settings(dialect, timeout_s, read_only)
+        event.listen(engine.sync_engine, "connect", partial(_set_session, statements))
     return engine
 
 
-def _driver_options(driver: str, timeout_s: float) -> dict[str, Any]:
+def tls_context(settings: DatabaseSettings) -> SSLContext | None:
+    """Return what the settings say of TLS; ``None``: that it is not used.
+
+    Raises:
+        ConfigError: a file that cannot be read, or holds something else.
+    """
+    if not settings.tls:
+        return None
+    name, path = "tls_ca", settings.tls_ca
+    try:
+        context = create_default_context(cafile=path)
+        if settings.tls_cert is not None:
+            name, path = "tls_cert", settings.tls_cert
+            context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:
+        key = f" (with database.tls_key {settings.tls_key})" if name == "tls_cert" and settings.tls_key else ""
+        raise ConfigError(f"database.{name} {path}{key} cannot be used: {error.strerror or error}.") from error
+    return context
+
+
+def _driver_options(driver: str, timeout_s: float, tls: SSLContext | None = None) -> dict[str, Any]:
     match driver:
         case "aiosqlite":
             # Half, so that SQLite's own "locked" comes before the end of our patience. No isolation level: sqlite3
             # begins no transaction by itself, see _begin.
             return {"timeout": timeout_s / 2, "isolation_level": None}
         case "asyncmy":
-            return {"connect_timeout": timeout_s, "charset": "utf8mb4"}
+            return {"connect_timeout": timeout_s, "charset": "utf8mb4"} | ({"ssl": tls} if tls else {})
         case "asyncpg":
-            settings = {
-                "application_name": "vnpy-core",
-                "idle_in_transaction_session_timeout": f"{_idle_s(timeout_s)}s",
-            }
-            return {"timeout": timeout_s, "server_settings": settings}
+            options: dict[str, Any] = {"timeout": timeout_s, "server_settings": {"application_name": "vnpy-core"}}
+            return options | ({"ssl": tls} if tls else {})
     return {}
 
 
-def _idle_s(timeout_s: float) -> int:
-    """Return how long the server is to wait for the next statement of a transaction.
-
-    We end a transaction by then. One that is left belongs to a process that stands still, or that the network has cut
-    off, and its locks would hold up the others for hours.
-    """
-    return max(1, math.ceil(2 * timeout_s))
+def _session_settings(dialect: str, timeout_s: float, read_only: bool) -> list[str]:
+    """Return what a new connection to a server is told first."""
+    # How long it waits for the next statement of a transaction. We have ended ours by then: one that is left belongs to
+    # a process that stands still or that the network has cut off, and its locks would hold up the others for hours.
+    idle_s = max(1, math.ceil(2 * timeout_s))
+    if dialect == "mysql":
+        always, no_writing = _MYSQL_SESSION.format(idle_s=idle_s), "SET SESSION TRANSACTION READ ONLY"
+    else:
+        always = f"SET idle_in_transaction_session_timeout = '{idle_s}s'"
+        no_writing = "SET default_transaction_read_only = on"
+    return [always, no_writing] if read_only else [always]
 
 
 def try_sqlite(engine: AsyncEngine, timeout_s: float) -> None:
@@ -145,7 +175,10 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-def _set_mysql(idle_s: int, dbapi_connection: Any, _record: object) -> None:
+def _set_session(statements: Iterable[str], dbapi_connection: Any, _record: object) -> None:
     cursor = dbapi_connection.cursor()
-    cursor.execute(_MYSQL_SESSION.format(idle_s=idle_s))
+    for statement in statements:
+        cursor.execute(statement)
     cursor.close()
+    # PostgreSQL forgets them with the transaction otherwise.
+    dbapi_connection.commit()

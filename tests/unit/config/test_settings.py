@@ -179,3 +179,23 @@ def test_every_setting_can_be_named_in_the_environment(data: st.DataObject) -> N
         assert isinstance(value, dict)
         value = value["SIM" if part == "<name>" else part]
     assert value == "1"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('tls_ca = "/ca.pem"', "tls must be true when"),
+        ('tls = true\ntls_key = "/key.pem"', "tls_key is of no use without tls_cert"),
+        ("pool_size = 0", "database.pool_size"),
+        ("timeout_s = 0", "database.timeout_s"),
+    ],
+)
+def test_a_database_setting_that_makes_no_sense_is_explained(tmp_path: Path, lines: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(write(tmp_path / "c.toml", f"[database]\n{lines}\n"), environ={})
+
+
+def test_the_urls_of_databases_are_secrets(tmp_path: Path) -> None:
+    urls = 'url = "mysql://core:s3cret@db/facts"\nread_only_url = "mysql://core:s3cret@replica/facts"'
+    config = load_config(write(tmp_path / "c.toml", f"[database]\n{urls}\n"), environ={})
+    assert "s3cret" not in repr(config)
