@@ -19,14 +19,16 @@ from vnpy_core.data.journal import Journal
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.recorder import Recorder
 from vnpy_core.data.repositories import StrategyRepository
+from vnpy_core.data.strategy_mirror import StrategyMirror
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
-from vnpy_core.errors import CoreError
+from vnpy_core.errors import CoreError, Unavailable
 from vnpy_core.models import GatewayStatus, now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
+from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateways import GatewayService
@@ -98,9 +100,9 @@ class VnPyCoreService:
         self._at_stop(stack, "journal", self.journal.close)
 
         self._on_stage("database")
-        self.database = DatabaseManager(config.database_url.get_secret_value())
-        await self.database.open()
+        self.database = DatabaseManager.configured(config)
         self._at_stop(stack, "database", self.database.close)
+        strategy_store = await self._open_database()
         self.recorder = Recorder(self.journal, self.database)
         await self.recorder.start()
         self._at_stop(stack, "recorder", self.recorder.stop)
@@ -146,7 +148,7 @@ class VnPyCoreService:
         self.strategies = RedFireStrategyManager(
             host.cta,
             host.submit,
-            StrategyRepository(self.database),
+            strategy_store,
             self.pipeline,
             self.read_model,
             timeout_s=config.service.command_timeout_s,
@@ -170,6 +172,24 @@ class VnPyCoreService:
         self._own_task(stack, self.gateways.watch(), "gateway watch")
         self._own_task(stack, self._housekeeping(), "housekeeping")
         self._own_task(stack, self._loop_watch.run(), "loop watch")
+
+    async def _open_database(self) -> StrategyStore:
+        """Open it, and return where the strategies are stored. A server that is down may come later, if it was used
+        before: it is known then that its schema is right, and which strategies there are."""
+        repository = StrategyRepository(self.database)
+        if self.database.dialect == "sqlite":
+            await self.database.open()
+            return repository
+        mirror = StrategyMirror(repository, self.config.data_dir / "strategies.json", self.database.display_url)
+        try:
+            await self.database.open()
+        except Unavailable as error:
+            if not mirror.is_kept:
+                raise
+            logger.warning(
+                "%s Starting without it: facts wait in the journal, and no strategy can be changed", error.detail
+            )
+        return mirror
 
     def _build_host(self) -> "EngineHost":
         """vn.py may be imported only once its folder and time zone are set: hence the import in here."""
