@@ -5,10 +5,17 @@ from urllib.parse import quote
 
 import msgspec
 
-from vnpy_core.models import FACTS, Alert, Bar, Log, Model, OrderIntent, Tick, now_timestamp
+from vnpy_core.models import FACTS, Alert, Bar, CommandRecord, Log, Model, OrderIntent, Tick, now_timestamp
 
 _encoder = msgspec.json.Encoder()
 _FACT_TYPES = frozenset(FACTS)
+_INTERNAL_TYPES: frozenset[type[Model]] = frozenset((OrderIntent, CommandRecord))
+
+INTERNAL_TOPICS = frozenset(kind.topic for kind in _INTERNAL_TYPES)
+PUBLIC_FACT_TOPICS: tuple[str, ...] = (
+    *(kind.topic for kind in FACTS if kind not in _INTERNAL_TYPES), "alert.resolved",
+)  # fmt: skip
+LOG_TOPICS = ("log", "strategy.log", "algo.log")
 
 
 class Event(msgspec.Struct, eq=False, gc=False):
@@ -43,7 +50,7 @@ class Event(msgspec.Struct, eq=False, gc=False):
     @property
     def is_internal(self) -> bool:
         """Journaled for our own recovery, shown to nobody."""
-        return type(self.data) is OrderIntent
+        return type(self.data) in _INTERNAL_TYPES
 
     @property
     def frame(self) -> bytes:

@@ -458,6 +458,28 @@ class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
         return self.outcome in ("SENT", "REFUSED")
 
 
+class CommandRecord(Model, frozen=True, kw_only=True, gc=False):
+    """A command that came by the bus, and its answer. Internal: journaled, never published.
+
+    If the command comes again, also after a restart, it is answered the same and not done again.
+    """
+
+    topic: ClassVar[str] = "command"
+
+    command_id: str
+    digest: Annotated[str, msgspec.Meta(description="SHA-256 of topic and body, hexadecimal")]
+    answer: Annotated[str, msgspec.Meta(description="The JSON that was answered")]
+    answered: Timestamp
+
+    @property
+    def key(self) -> str:
+        return self.command_id
+
+    @property
+    def is_final(self) -> bool:
+        return True
+
+
 class Log(Model, frozen=True, kw_only=True, gc=False):
     """A line of vn.py's log, of an app or of a strategy. Not a fact: kept in a ring, dropped for slow readers."""
 
@@ -489,7 +511,7 @@ class Alert(Model, frozen=True, kw_only=True, gc=False):
 # Facts are journaled before anyone sees them and are never dropped; the order is that of the topics in the docs.
 FACTS: tuple[type[Model], ...] = (
     Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, GatewayStatus, Alert,
-    OrderIntent,
+    OrderIntent, CommandRecord,
 )  # fmt: skip
 
 

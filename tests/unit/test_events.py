@@ -11,7 +11,7 @@ from tests.facts import WHEN, log, of, order, tick
 
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.events import Event, decode_fact, matches, topic_of, topic_token
-from vnpy_core.models import FACTS, Alert, Bar, Contract, Model, OrderIntent, Tick
+from vnpy_core.models import FACTS, Alert, Bar, CommandRecord, Contract, Model, OrderIntent, Tick
 
 
 @pytest.mark.parametrize("kind", [*FACTS, Tick, Bar, Contract], ids=lambda kind: kind.__name__)
@@ -55,7 +55,7 @@ def test_a_fact_has_a_key_and_says_whether_it_is_final(kind: type[Model], data: 
     assert event.is_fact
     assert isinstance(event.data.key, str)
     assert isinstance(event.data.is_final, bool)
-    assert event.is_internal == (kind is OrderIntent)
+    assert event.is_internal == (kind in (OrderIntent, CommandRecord))
 
 
 def test_market_data_and_logs_are_no_facts() -> None:

@@ -30,8 +30,8 @@ from vnpy_core.bus.outbox import Batch, Message, Overflow, array_of, message_of
 from vnpy_core.bus.session import Session
 from vnpy_core.bus.subscription import Subscription, topic_fault
 from vnpy_core.config.settings import WebSocketSettings
-from vnpy_core.events import Event, frame_of
-from vnpy_core.models import OrderIntent, now_timestamp
+from vnpy_core.events import INTERNAL_TOPICS, Event, frame_of
+from vnpy_core.models import now_timestamp
 from vnpy_core.reports import SessionStatus
 
 logger = logging.getLogger(__name__)
@@ -251,7 +251,7 @@ class WebSocketHub:
             frames = [
                 frame_of(record.seq, record.topic, record.ts, record.payload)
                 for record in records
-                if record.topic != OrderIntent.topic and wanted.matches(record.topic)
+                if record.topic not in INTERNAL_TOPICS and wanted.matches(record.topic)
             ]
             if frames:
                 session.answer(Message(array_of(frames), len(frames)))
@@ -301,7 +301,7 @@ class WebSocketHub:
 
     def _route(self, topic: str) -> tuple[_Group, ...]:
         groups: tuple[_Group, ...] = ()
-        if topic != OrderIntent.topic:
+        if topic not in INTERNAL_TOPICS:
             groups = tuple(group for group in self._groups.values() if group.subscription.matches(topic))
         self._routes[topic] = groups
         return groups
