@@ -6,8 +6,9 @@ import gc
 import ipaddress
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any, Self
 
 import msgspec
 import uvicorn
@@ -28,6 +29,7 @@ from vnpy_core.service import VnPyCoreService
 # How long the start waits for the gateways before it says how far they are.
 BANNER_WAIT_S = 8.0
 UNREAD_TIMEOUT_MS = 30_000
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class CheckResult(msgspec.Struct, frozen=True):
@@ -41,15 +43,47 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for number in signals:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+class _StopSignals:
+    """SIGINT and SIGTERM, from the beginning of the start to the end of the stop: the first asks for the stop, and no
+    later one cuts it short."""
+
+    def __init__(self, console: Console) -> None:
+        self.told = asyncio.Event()
+        self._console = console
+
+    def __enter__(self) -> Self:
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._take)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for number in _STOP_SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            if self.told.is_set():
+                signal.signal(number, signal.SIG_IGN)  # for the moments until the process has ended
+
+    async def unless_told(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do ``work``, or break it off as soon as the stop is asked for; return whether it was done."""
+        task, told = asyncio.create_task(work), asyncio.create_task(self.told.wait())
         try:
-            yield
+            await asyncio.wait({task, told}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
         finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
+            told.cancel()
+        if task.cancelled():
+            return False
+        task.result()
+        return True
+
+    def _take(self) -> None:
+        if self.told.is_set():
+            self._console.print("Already stopping. Only kill -9 ends it sooner, and leaves working orders behind.")
+        self.told.set()
 
 
 async def serve(config: VnPyCoreConfig, console: Console) -> None:
@@ -61,16 +95,18 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
     refuse_open_address(config.service.host)
     with contextlib.closing(bind(config.service.host, config.service.port)) as listener:
         url = f"http://{_host_in_url(config.service.host)}:{listener.getsockname()[1]}"
-        with runtime.DataDirLock(config.data_dir, url=url):
+        with runtime.DataDirLock(config.data_dir, url=url), _StopSignals(console) as signals:
             core_logging.configure(config.log, config.log_path)
             console.print(f"VnPy Core is starting in {config.data_dir}", highlight=False, soft_wrap=True)
             service = VnPyCoreService(config, on_stage=lambda name: console.print(f"  {name}", style="dim"))
-            await service.start()
+            if not await signals.unless_told(service.start()):
+                console.print("Stopped before it was ready")
+                return
             # What is there now stays: a full collection need not look at it again (it halted the loop for 40-60 ms).
             gc.collect()
             gc.freeze()
             try:
-                await _serve_until_told(service, listener, url, console)
+                await _serve_until_told(service, listener, url, console, signals.told)
             finally:
                 console.print("Stopping: strategies, orders, engines, stores")
                 await service.stop()
@@ -78,7 +114,9 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
                 gc.unfreeze()
 
 
-async def _serve_until_told(service: VnPyCoreService, listener: socket.socket, url: str, console: Console) -> None:
+async def _serve_until_told(
+    service: VnPyCoreService, listener: socket.socket, url: str, console: Console, told: asyncio.Event
+) -> None:
     settings = service.config
     server = _Server(
         uvicorn.Config(
@@ -98,12 +136,21 @@ async def _serve_until_told(service: VnPyCoreService, listener: socket.socket, u
             backlog=2048,
         )
     )
-    banner = asyncio.create_task(_print_banner(service, url, console), name="banner")
+
+    async def end_when_told() -> None:
+        await told.wait()
+        server.should_exit = True
+
+    beside = (
+        asyncio.create_task(_print_banner(service, url, console), name="banner"),
+        asyncio.create_task(end_when_told(), name="wait for the end"),
+    )
     try:
         await server.serve(sockets=[listener])
     finally:
-        banner.cancel()
-        await asyncio.gather(banner, return_exceptions=True)
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
 
 
 async def _print_banner(service: VnPyCoreService, url: str, console: Console) -> None:

@@ -129,9 +129,9 @@ class VnPyCoreService:
             self.pipeline.subscribe(subscriber)
 
         self._on_stage("engines")
-        host = await asyncio.to_thread(self._build_host)
-        self.host = host
-        self._at_stop(stack, "engines", lambda: asyncio.to_thread(host.close), config.service.shutdown_timeout_s)
+        building = asyncio.create_task(asyncio.to_thread(self._build_host), name="build engines")
+        self._at_stop(stack, "engines", lambda: self._close_host(building), config.service.shutdown_timeout_s)
+        host = self.host = await asyncio.shield(building)
         host.attach(asyncio.get_running_loop(), self.pipeline.accept)
         event_thread = EventThread(host.submit, config.service.command_timeout_s)
         self.orders = OrderService(
@@ -199,6 +199,17 @@ class VnPyCoreService:
         host = EngineHost(self.config, self.history)
         host.build()
         return host
+
+    async def _close_host(self, building: "asyncio.Task[EngineHost]") -> None:
+        """End the engines; if the start was broken off while they were built, once they are."""
+        await asyncio.wait({building})
+        if building.exception() is not None:
+            return
+        host = building.result()
+        try:
+            await asyncio.to_thread(host.close)
+        finally:
+            host.bridge.detach()  # what they have told to their end, before the pipeline is closed
 
     def _watch_gateways(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell every change of a gateway's state, from whatever thread it comes, on the loop."""
