@@ -1,9 +1,12 @@
 """What a new user does in the first five minutes, and what is still there after Ctrl-C."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.e2e.process import ServiceProcess, eventually
 from tests.e2e.stream import Stream
@@ -107,6 +110,30 @@ def snapshot(core: ServiceProcess) -> dict[str, dict[str, Any]]:
         "strategies": ("strategies", "strategy_name"),
     }
     return {name: {row[key]: row for row in core.get(f"/api/v1/{path}")[name]} for name, (path, key) in lists.items()}
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_what_the_readme_trades_can_be_traded(service: Start, page: str) -> None:
+    """One lot at the price a strategy sends, and the limits of risk control as they are and as the page sets them."""
+    text = (Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8")
+    named = set(re.findall(r'"vt_symbol(?:s": \[|": )"([^"]+)"', text))
+    assert named
+    (limits,) = re.findall(r"```json\n(.+)\n```", text)
+    with service() as core:
+        send_one_lot(core, named)
+        assert core.stop() == 0
+        (core.data_dir / ".vntrader" / "risk_manager_setting.json").write_text(limits, encoding="utf-8")
+        send_one_lot(core.start(), {"IF2606.CFFEX", "USDJPY.IDEALPRO"})
+
+
+def send_one_lot(core: ServiceProcess, vt_symbols: set[str]) -> None:
+    core.call("POST", "/api/v1/trading/subscriptions", vt_symbols=sorted(vt_symbols))
+    contracts = {c["vt_symbol"]: c for c in core.get("/api/v1/trading/contracts")["contracts"]}
+    for vt_symbol in vt_symbols:
+        ticks = eventually(lambda: core.get("/api/v1/trading/ticks", vt_symbol=vt_symbol)["ticks"], 10)  # noqa: B023
+        volume = max(1.0, contracts[vt_symbol]["min_volume"])
+        order = order_of(contracts[vt_symbol], price=ticks[0]["ask_price_1"], volume=volume)
+        core.call("POST", "/api/v1/trading/orders", status=201, **order)
 
 
 def test_a_second_start_on_the_same_folder_is_refused(service: Start) -> None:
