@@ -351,6 +351,29 @@ def test_a_handler_that_never_returns_does_not_hold_up_close(room: Room) -> None
     room.event_engine._thread.join(WAIT_S)
 
 
+def test_an_order_of_a_strategy_that_holds_the_event_thread_is_cancelled(room: Room) -> None:
+    """Nobody on the event thread has seen it: the strategy sent it, and did not come back."""
+    room.main_engine._limits = SHORT
+    go_on, sent = threading.Event(), threading.Event()
+    cta = cta_with(room, "a")
+    strategy = cta.strategies["a"]
+    assert isinstance(strategy, Trader)
+
+    def start_and_hang() -> None:
+        strategy.on_start()
+        sent.set()
+        go_on.wait()
+
+    starting = room.event_engine.call(start_and_hang)
+    assert sent.wait(WAIT_S)
+    results = stages(room.main_engine.shutdown())
+    go_on.set()
+    starting.result(WAIT_S)
+    room.event_engine._thread.join(WAIT_S)
+    assert room.gateway.orders["1"].status is Status.CANCELLED
+    assert "PROBE.1" in (results["orders"].problem or "")
+
+
 def test_close_twice_and_on_the_event_thread(room: Room) -> None:
     room.on_events(room.main_engine.close)
     first = room.main_engine.shutdown()

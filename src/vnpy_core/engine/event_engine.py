@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import ParamSpec, TypeVar
 
@@ -176,6 +176,18 @@ class CoreEventEngine(EventEngine):
         reached = threading.Event()
         self._enqueue(Event(_MARK, reached))
         return reached.wait(timeout_s)
+
+    def waiting(self) -> list[Event]:
+        """Return the events that wait, and leave them there. Only while a handler holds the event thread: what is put
+        meanwhile may overtake them."""
+        found: list[Event] = []
+        try:
+            while True:
+                found.append(self._events.get_nowait())
+        except Empty:
+            for event in found:
+                self._enqueue(event)
+        return found
 
     def is_alive(self) -> bool:
         run = self._current

@@ -192,6 +192,11 @@ class Shutdown:
     def _cancel_past_event_thread(self) -> None:
         """Cancel what is active from here. The thread that alone should is held, and nobody will see the answers; but
         an order that nobody watches must not stay at the exchange."""
+        oms = self._main.engines.get("oms")
+        if isinstance(oms, OmsEngine):
+            for event in self._events.waiting():  # an order may have been sent just before the thread was held
+                if event.type == EVENT_ORDER:
+                    oms.process_order_event(event)
         orders = self._owned_orders()
 
         def cancel() -> None:
