@@ -532,7 +532,7 @@ class HistoryOverview(Model, frozen=True, kw_only=True, gc=False):
 
 
 class ServiceInstance(Model, frozen=True, kw_only=True, gc=False):
-    """One running service as the registry lists it. ``weight``: its share of the requests, beside others of its name."""
+    """A running service as the registry lists it. ``weight``: its share of the requests, beside others of its name."""
 
     name: Annotated[str, msgspec.Meta(examples=["vnpy-core"])]
     host: Annotated[str, msgspec.Meta(examples=["10.0.0.12"])]

@@ -67,9 +67,9 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SinkStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A reader of the journal: the last ``seq`` it has stored and how many it is behind."""
+    """What facts are copied to: the last ``seq`` of which it has everything, and how much it still has to store."""
 
-    name: Annotated[str, msgspec.Meta(examples=["sql"])]
+    name: Annotated[str, msgspec.Meta(examples=["sql", "cache"])]
     position: int
     lag: int
     healthy: bool

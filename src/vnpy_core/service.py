@@ -13,6 +13,9 @@ from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.adapter import VnPyDataAdapter
+from vnpy_core.data.cache.adapters import open_cache_writer
+from vnpy_core.data.cache.latest import LatestState
+from vnpy_core.data.cache.writer import CacheWriter
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.journal import Journal
@@ -24,7 +27,7 @@ from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
 from vnpy_core.errors import CoreError, Unavailable
 from vnpy_core.models import GatewayStatus, now_timestamp, to_timestamp
-from vnpy_core.monitoring.health import Health
+from vnpy_core.monitoring.health import Health, Sink
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
@@ -61,6 +64,7 @@ class VnPyCoreService:
     recorder: Recorder
     history: HistoryStore
     history_recorder: HistoryRecorder
+    cache: CacheWriter | None
     data: VnPyDataAdapter
     hub: WebSocketHub
     orders: OrderService
@@ -70,6 +74,7 @@ class VnPyCoreService:
     def __init__(self, config: VnPyCoreConfig, *, on_stage: Callable[[str], None] | None = None) -> None:
         self.config = config
         self.started: str | None = None
+        self.sinks: dict[str, Sink] = {}
         self._on_stage = on_stage or (lambda name: None)
         self._stack = AsyncExitStack()
         self._stopping = False
@@ -106,6 +111,7 @@ class VnPyCoreService:
         self.recorder = Recorder(self.journal, self.database)
         await self.recorder.start()
         self._at_stop(stack, "recorder", self.recorder.stop)
+        self.sinks["sql"] = self.recorder
 
         self._on_stage("history")
         self.history = await asyncio.to_thread(open_history_store, config)
@@ -113,20 +119,27 @@ class VnPyCoreService:
         self.history_recorder = HistoryRecorder(self.history, config.history)
         await self.history_recorder.start()
         self._at_stop(stack, "history recorder", self.history_recorder.stop)
-        self.data = VnPyDataAdapter(self.history)
-        self._at_stop(stack, "data adapter", self.data.close)
 
         self._on_stage("read model")
         self.read_model = ReadModel()
         intents = await self.read_model.restore(self.journal)
         for gone in {event.data.key for event in self.read_model.gateways.values()} - config.gateways.keys():
             self.read_model.gateways.remove(gone)
+        self.cache = open_cache_writer(config.cache, self.journal, self.read_model)
+        if self.cache is not None:
+            await self.cache.start()
+            self._at_stop(stack, "cache", self.cache.stop)
+            self.sinks["cache"] = self.cache
+        self.data = VnPyDataAdapter(self.history, LatestState(self.read_model, self.cache))
+        self._at_stop(stack, "data adapter", self.data.close)
         self.hub = WebSocketHub(self.read_model, config.websocket, self.journal)
         self._at_stop(stack, "sessions", self.hub.close)
         self.pipeline = Pipeline(self.journal, self.read_model)
         self._at_stop(stack, "pipeline", self.pipeline.close)
         for subscriber in (self.hub.publish, self.history_recorder.on_events, lambda events: self.recorder.notify()):
             self.pipeline.subscribe(subscriber)
+        if self.cache is not None:
+            self.pipeline.subscribe(self.cache.on_events)
 
         self._on_stage("engines")
         building = asyncio.create_task(asyncio.to_thread(self._build_host), name="build engines")

@@ -1,4 +1,4 @@
-"""VnPyDataAdapter: the history store for the API, off the loop, in the models' own words."""
+"""VnPyDataAdapter: what is stored and what is cached, for the API, off the loop, in the models' own words."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vnpy_core.data.cache.latest import LatestState
 from vnpy_core.data.history.series import NO_TIME, Int64s, parse_vt_symbol, to_vt_symbol
 from vnpy_core.enums import Interval
 from vnpy_core.errors import Invalid, Unavailable
-from vnpy_core.models import Bar, HistoryOverview, Model, Tick
+from vnpy_core.models import Account, Bar, HistoryOverview, Model, Order, Position, Tick
 from vnpy_core.ports import BAR_COLUMNS, TICK_COLUMNS, HistoryStore, Series
 
 GATEWAY_NAME = "DB"
@@ -24,14 +25,16 @@ _M = TypeVar("_M", bound=Model)
 
 
 class VnPyDataAdapter:
-    """Reads of stored bars and ticks on two threads of its own; the loop never waits for the disk.
+    """Reads of stored bars and ticks on two threads of its own, so that the loop never waits for the disk, and of the
+    latest state through the cache.
 
     Rows are ascending. With ``start`` the first ``limit`` rows from there are returned, without it the newest ones
     up to ``end``. What is not known is ``None``.
     """
 
-    def __init__(self, history: HistoryStore) -> None:
+    def __init__(self, history: HistoryStore, latest: LatestState) -> None:
         self._history = history
+        self._latest = latest
         self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="history-reader")
 
     async def bars(
@@ -68,6 +71,22 @@ class VnPyDataAdapter:
     async def delete(self, vt_symbol: str, interval: Interval) -> int:
         """Delete the series, ticks with ``interval`` TICK, and return how many rows it had."""
         return await self._run(self._history.delete, *parse_vt_symbol(vt_symbol), interval)
+
+    async def latest_order(self, vt_orderid: str) -> Order | None:
+        """Return the order as it is, from the cache if that is up to date; ``None``: nobody knows it."""
+        return await self._latest.get(Order, vt_orderid)
+
+    async def latest_position(self, vt_positionid: str) -> Position | None:
+        """Return the position as it is: ``gateway_name.vt_symbol.DIRECTION``."""
+        return await self._latest.get(Position, vt_positionid)
+
+    async def latest_account(self, vt_accountid: str) -> Account | None:
+        """Return the account as it is: ``gateway_name.accountid``."""
+        return await self._latest.get(Account, vt_accountid)
+
+    async def latest_tick(self, vt_symbol: str) -> Tick | None:
+        """Return the last tick of a symbol."""
+        return await self._latest.get(Tick, vt_symbol)
 
     async def close(self) -> None:
         """Let the reads that have begun end; the store itself stays open."""

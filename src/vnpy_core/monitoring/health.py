@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from vnpy_core import __version__
 from vnpy_core.engine.packages import installed_versions
@@ -25,6 +25,19 @@ if TYPE_CHECKING:
 
 # The timer gives the event thread something to do each second; silence for longer means that a handler holds it.
 STALLED_S = 5.0
+
+
+class Sink(Protocol):
+    """What the facts are copied to, as far as it is reported."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def lag(self) -> int: ...
+    @property
+    def healthy(self) -> bool: ...
+    @property
+    def detail(self) -> str | None: ...
 
 
 class Health:
@@ -56,7 +69,13 @@ class Health:
     async def readiness(self) -> Readiness:
         """``ready`` when orders can be taken: event thread, journal and history work. What can catch up is DEGRADED."""
         service = self._service
-        dependencies = [self._event_engine(), self._journal(), await self._database(), self._recorder()]
+        dependencies = [self._event_engine(), self._journal(), await self._database()]
+        dependencies += [
+            Dependency(
+                name=f"sink.{name}", needed=False, state="UP" if sink.healthy else "DEGRADED", detail=sink.detail
+            )
+            for name, sink in service.sinks.items()
+        ]
         history = service.history_recorder
         dependencies.append(
             Dependency(
@@ -82,7 +101,6 @@ class Health:
         service = self._service
         stats = service.host.stats()
         bridge = service.host.bridge.stats()
-        recorder = service.recorder
         return SystemStatus(
             service="vnpy-core",
             version=__version__,
@@ -119,12 +137,9 @@ class Health:
             ),
             sinks=[
                 SinkStatus(
-                    name="sql",
-                    position=recorder.position,
-                    lag=recorder.lag,
-                    healthy=recorder.healthy,
-                    detail=recorder.detail,
+                    name=name, position=sink.position, lag=sink.lag, healthy=sink.healthy, detail=sink.detail
                 )
+                for name, sink in service.sinks.items()
             ],
             sessions=service.hub.statuses(),
             unknown_orders=len(service.orders.unknown),
@@ -145,9 +160,3 @@ class Health:
         except CoreError as error:
             return Dependency(name="database", state="DOWN", needed=False, detail=error.detail)
         return Dependency(name="database", state="UP", needed=False)
-
-    def _recorder(self) -> Dependency:
-        recorder = self._service.recorder
-        return Dependency(
-            name="sink.sql", state="UP" if recorder.healthy else "DEGRADED", needed=False, detail=recorder.detail
-        )

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from vnpy_core.data.adapter import VnPyDataAdapter
+from vnpy_core.data.cache.latest import LatestState
 from vnpy_core.data.history.memory import MemoryHistory
 from vnpy_core.data.history.series import NO_TIME, to_micros
+from vnpy_core.data.read_model import ReadModel
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.errors import Invalid, Unavailable
 from vnpy_core.models import Bar, Tick
@@ -35,7 +37,7 @@ async def adapter() -> AsyncIterator[VnPyDataAdapter]:
             Series("6E.H4", Exchange.CME, Interval.HOUR, bars),
         ]
     )
-    made = VnPyDataAdapter(store)
+    made = VnPyDataAdapter(store, LatestState(ReadModel()))
     yield made
     await made.close()
 

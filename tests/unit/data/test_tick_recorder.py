@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from vnpy_core.config.settings import HistorySettings
 from vnpy_core.data.adapter import VnPyDataAdapter
 from vnpy_core.data.bar_builder import BarBuilder, MinuteBar
+from vnpy_core.data.cache.latest import LatestState
 from vnpy_core.data.history.memory import MemoryHistory
 from vnpy_core.data.history.series import to_micros
+from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.errors import Unavailable
@@ -107,7 +109,7 @@ async def test_ticks_are_stored_with_every_field(store: MoodyHistory) -> None:
     recording.on_events([Event(Log(source="SIM", level="INFO", message="", datetime="")), *events(one, other)])
     await eventually(lambda: ticks_in(store) == 1 and ticks_in(store, "cu2501") == 1)
     await recording.stop()
-    adapter = VnPyDataAdapter(store)
+    adapter = VnPyDataAdapter(store, LatestState(ReadModel()))
     (found,) = await adapter.ticks("rb2501.SHFE")
     await adapter.close()
     assert found.datetime == one.datetime

@@ -10,7 +10,6 @@ from vnpy_core.data.cache.writer import CacheWriter
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.errors import Unavailable
 from vnpy_core.models import Model
-from vnpy_core.ports import StateCache
 
 _M = TypeVar("_M", bound=Model)
 
@@ -18,16 +17,13 @@ _AVOID_S = 1.0
 
 
 class LatestState:
-    """The cache answers while it is up to date, which it may be for other services' gateways too; else the read model.
+    """The cache answers while it is up to date, also of what other services keep in it; otherwise the read model does.
 
-    Without ``cache`` and ``writer`` the read model answers alone.
+    Without a ``writer`` there is no cache.
     """
 
-    def __init__(
-        self, read_model: ReadModel, cache: StateCache | None = None, writer: CacheWriter | None = None
-    ) -> None:
+    def __init__(self, read_model: ReadModel, writer: CacheWriter | None = None) -> None:
         self._read_model = read_model
-        self._cache = cache
         self._writer = writer
         self._avoid_until = 0.0
 
@@ -41,16 +37,13 @@ class LatestState:
         return found
 
     async def _cached(self, kind: type[_M], key: str) -> _M | None:
-        name = PREFIXES[kind] + key
-        if self._cache is None or self._writer is None or self._writer.is_behind(name):
-            return None
-        if time.monotonic() < self._avoid_until:
+        if self._writer is None or time.monotonic() < self._avoid_until:
             return None
         try:
-            value = await self._cache.read(name)
+            value = await self._writer.read(PREFIXES[kind] + key)
             return None if value is None else msgspec.json.decode(value, type=kind)
         except Unavailable:
-            # One caller has waited for it; the others need not, until the writer has seen it too.
+            # Whoever asked has waited for it; others need not, until the writer has seen it too.
             self._avoid_until = time.monotonic() + _AVOID_S
         except msgspec.DecodeError:
             # Somebody else's, under a name of ours.

@@ -1,4 +1,4 @@
-"""CacheWriter: the sink that keeps the state cache equal to the read model."""
+"""CacheWriter: the sink that keeps the state cache equal to the read model, and so knows when it may be asked."""
 
 import asyncio
 import logging
@@ -91,9 +91,20 @@ class CacheWriter:
         """How many keys wait to be written."""
         return len(self._waiting) + len(self._under_way)
 
-    def is_behind(self, key: str) -> bool:
-        """Tell whether the cache may have an older state of ``key`` than the read model, or none."""
-        return not self._complete or self._detail is not None or key in self._waiting or key in self._under_way
+    @property
+    def is_complete(self) -> bool:
+        """The cache has all of the state, but for what waits."""
+        return self._complete and self._detail is None and self._task is not None
+
+    async def read(self, key: str) -> bytes | None:
+        """Return what the cache has under ``key``; ``None`` also if that may be older than what the read model has.
+
+        Raises:
+            Unavailable: the cache has not answered.
+        """
+        if not self.is_complete or key in self._waiting or key in self._under_way:
+            return None
+        return await self._cache.read(key)
 
     def on_events(self, events: Sequence[Event]) -> None:
         """Take note of what changed. On the loop."""
@@ -117,7 +128,7 @@ class CacheWriter:
         self._task = asyncio.create_task(self._keep_up(), name="cache writer")
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Write what waits, if that is done in time and at the first attempt."""
+        """Write what waits, if that is done in time and at the first attempt, and close the cache."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -127,6 +138,7 @@ class CacheWriter:
         if late:
             task.cancel()
             await asyncio.wait({task})
+        await self._cache.close()
 
     async def _keep_up(self) -> None:
         failures = 0

@@ -65,7 +65,7 @@ class Room:
         self.cache = MoodyCache(self.entries, lambda: self.now)
         self.read_model = ReadModel()
         self.writer = self.make_writer()
-        self.latest = LatestState(self.read_model, self.cache, self.writer)
+        self.latest = LatestState(self.read_model, self.writer)
         self.seq = 0
 
     def make_writer(self, **changes: Any) -> CacheWriter:
@@ -82,7 +82,7 @@ class Room:
         self.writer.on_events(events)
 
     async def settled(self) -> None:
-        await eventually(lambda: self.writer.lag == 0 and not self.writer.is_behind(""))
+        await eventually(lambda: self.writer.lag == 0 and self.writer.is_complete)
 
     def holds(self) -> dict[str, Any]:
         return {
@@ -335,7 +335,7 @@ async def test_the_read_model_answers_when_the_cache_cannot(room: Room) -> None:
 
 async def test_one_reader_waits_for_a_cache_that_is_out_and_not_the_next(room: Room) -> None:
     room.writer = room.make_writer(check_s=60.0)
-    room.latest = LatestState(room.read_model, room.cache, room.writer)
+    room.latest = LatestState(room.read_model, room.writer)
     await room.writer.start()
     room.tell(facts.order(1))
     await room.settled()
