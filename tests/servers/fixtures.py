@@ -6,7 +6,7 @@ A server that is not installed skips the test on a laptop, and fails it where th
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
 
@@ -17,10 +17,11 @@ S = TypeVar("S", bound=Server)
 
 
 @contextmanager
-def running(kind: type[S], *arguments: str) -> Iterator[S]:
-    """Give a new server of a kind, running, with further command line arguments; for tests that need a special one."""
+def running(kind: type[S], *arguments: str, **options: Any) -> Iterator[S]:
+    """Give a new server of a kind, running, with further command line arguments and options of its class; for tests
+    that need a special one."""
     try:
-        server = kind(*arguments)
+        server = kind(*arguments, **options)
     except ProgramMissing as error:
         missing(error)
     with server:

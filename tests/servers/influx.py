@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 
@@ -35,8 +36,8 @@ class Influx(Server):
     program = "influxd"
     _numbers = itertools.count(1)
 
-    def __init__(self, *arguments: str, auth: bool = False) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: str, auth: bool = False, folder: Path | None = None) -> None:
+        super().__init__(*arguments, folder=folder)
         self._auth = auth
 
     @property

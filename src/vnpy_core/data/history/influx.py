@@ -134,8 +134,8 @@ class InfluxHistory:
     ) -> Series:
         """Return bars of one minute or hour, made by the server of the ticks with ``start <= datetime <= end``.
 
-        They follow the rules of ``data.bar_builder``, going on from the last tick before ``start``; a total that
-        begins anew twice within one bar is taken to do so once. Nothing is stored.
+        They follow the rules of ``data.bar_builder``, going on from the last tick before ``start``, but for a total
+        that begins anew within one bar and is higher again at its end. Nothing is stored.
 
         Raises:
             Invalid: another interval.

@@ -37,8 +37,9 @@ def bar_columns(rows: Sequence[Sequence[Any]], totals: Sequence[float | None] | 
 def growth(first: Floats, highest: Floats, last: Floats, before: float | None) -> Floats:
     """Return what a day's total grew by in each bar, of its first, highest and last value there.
 
-    A total that falls has begun anew, and counts whole: once before a bar's first tick, and once within it, is told
-    from these three. ``before`` is the total to start from; without it that is the first value.
+    A total that falls has begun anew, and counts whole: these three tell if it did before a bar's first tick, and, as
+    long as it is not higher again at the end, within the bar. ``before`` is the total to start from; without it that
+    is the first value.
     """
     previous = np.concatenate([[first[0] if before is None else before], last[:-1]])
     base = np.where(first < previous, 0.0, previous)

@@ -230,7 +230,10 @@ class InfluxHttp:
         if status == 413:
             return ConfigError(f"{self} takes only smaller requests. Raise its max-body-size to 25 MB.")
         if any(sign in lower for sign in _DISK_FULL):
-            return Unavailable(f"The disk of the InfluxDB at {self.url} is full ({said}). Free some space.")
+            return Unavailable(
+                f"The disk of the InfluxDB at {self.url} is full ({said}). Free some space, and restart it: 1.x repeats"
+                " the error until then."
+            )
         if status in (400, 422):
             return DataRejected(f"{self} refuses what it was given: {said}")
         if status == 404:

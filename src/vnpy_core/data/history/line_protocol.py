@@ -137,7 +137,7 @@ def _head(series: Series, more: str) -> bytes:
         f",{key}={value.translate(_TAG)}" for key, value in zip(tag_keys(series.interval), values, strict=False)
     )
     name = f'name="{series.name.translate(_STRING)}",' if series.name else ""
-    return f"{measurement(series.interval)}{tags} {name}{more}".encode()
+    return f"{measurement(series.interval)}{tags} {name}{more}".encode(errors="replace")
 
 
 @lru_cache(maxsize=256)
