@@ -385,6 +385,26 @@ def test_variables_survive_a_restart(room: Room, cta: CoreCtaEngine) -> None:
     assert state(cta, name).variables["ticks"] == 3
 
 
+def test_variables_that_could_not_be_written_are_written_later(room: Room, cta: CoreCtaEngine) -> None:
+    """On a full disk, say: after it the journal has the fill, and would not let it count again after a crash."""
+    room.connect()
+    name = run(cta, "Buyer")
+    room.tick(3500)
+    (order,) = room.gateway.orders.values()
+    obstacle = room.folder / ".vntrader" / "cta_strategy_data.json.tmp"
+    obstacle.mkdir()
+    room.gateway.fill(order)
+    room.settle()
+    room.timer()
+    assert room.json("cta_strategy_data.json").get(name, {}).get("pos", 0) == 0
+    assert cta.strategies[name].trading
+
+    obstacle.rmdir()
+    room.timer()
+
+    assert room.json("cta_strategy_data.json")[name]["pos"] == 1
+
+
 def test_vnpy_setting_file_is_written(room: Room, cta: CoreCtaEngine) -> None:
     add(cta, "Probe", size=3)
     assert room.json("cta_strategy_setting.json") == {

@@ -180,7 +180,7 @@ class CoreCtaEngine(Initialisation):
         self.strategy_setting.pop(strategy_name, None)
         self.strategy_data.pop(strategy_name, None)
         self._save_settings()
-        self._try(utility.save_json, self.data_filename, self.strategy_data)
+        self._write_variables()
         return True
 
     @on_event_thread

@@ -39,6 +39,7 @@ class StrategyStates(ClassCatalogue):
         self._shown: dict[str, dict[str, Any]] = {}
         self._shown_at: dict[str, float] = {}
         self._show_due: set[str] = set()
+        self._is_unwritten = False
         self._revision = int(time.time() * 1000)  # above that of any earlier run
         super().__init__(*args)
 
@@ -92,7 +93,20 @@ class StrategyStates(ClassCatalogue):
 
     def _save_variables(self, name: str, saved: dict[str, Any]) -> None:
         self.strategy_data[name] = saved
-        self._try(utility.save_json, self.data_filename, self.strategy_data)
+        self._write_variables()
+
+    def _write_variables(self) -> None:
+        """Write the file, or do so as soon as that is possible: the fills that the journal knows must be in it."""
+        try:
+            utility.save_json(self.data_filename, self.strategy_data)
+        except Exception as error:  # noqa: BLE001 - the edge to the disk
+            if not self._is_unwritten:
+                self.write_log(f"{self.data_filename} cannot be written, and will be later: {error}", level=ERROR)
+            self._is_unwritten = True
+        else:
+            if self._is_unwritten:
+                self.write_log(f"{self.data_filename} is written again")
+            self._is_unwritten = False
 
     def state_of(self, strategy: CtaTemplate) -> dict[str, Any]:
         """Return what ``translate.strategy`` takes, but for the revision. Shares nothing, and does not raise."""
@@ -144,6 +158,8 @@ class StrategyStates(ClassCatalogue):
         self._restored.discard(name)
 
     def _on_timer(self, event: Event) -> None:
+        if self._is_unwritten:
+            self._write_variables()
         for name in tuple(self._show_due):
             self._announce(self.strategies[name])
 
