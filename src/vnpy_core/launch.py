@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import signal
 import socket
+import sys
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -28,6 +29,8 @@ from vnpy_core.service import VnPyCoreService
 
 # How long the start waits for the gateways before it says how far they are.
 BANNER_WAIT_S = 8.0
+# How long a busy thread may keep the loop waiting for the interpreter (Python's default is 5 ms).
+SWITCH_INTERVAL_S = 0.0005
 UNREAD_TIMEOUT_MS = 30_000
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -98,6 +101,7 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
         with runtime.DataDirLock(config.data_dir, url=url), _StopSignals(console) as signals:
             core_logging.configure(config.log, config.log_path)
             console.print(f"VnPy Core is starting in {config.data_dir}", highlight=False, soft_wrap=True)
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
             service = VnPyCoreService(config, on_stage=lambda name: console.print(f"  {name}", style="dim"))
             if not await signals.unless_told(service.start()):
                 console.print("Stopped before it was ready")
