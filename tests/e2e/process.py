@@ -57,7 +57,6 @@ class ServiceProcess:
         )  # fmt: skip
 
     def launch(self) -> None:
-        (self.data_dir / "vnpy-core.lock").unlink(missing_ok=True)
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [str(PROGRAM), "run", "--config", str(self.config)],

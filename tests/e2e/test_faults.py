@@ -60,6 +60,15 @@ class RaisesInStart(CtaTemplate):
         raise SystemExit("raised in on_start")
 
 
+class RaisesInItsOwnHandler(CtaTemplate):
+    def on_init(self): ...
+    def on_start(self):
+        self.cta_engine.event_engine.register("eTimer", self.raise_in_handler)
+
+    def raise_in_handler(self, event):
+        raise SystemExit("raised in a handler")
+
+
 class EveryTick(CtaTemplate):
     """Buys and sells one on every tick, and keeps count of its own fills."""
 
@@ -146,6 +155,13 @@ def test_failures_are_reported_and_stop_nothing_else(core: ServiceProcess) -> No
             )
         )
         assert "raised in on_tick" in event["data"]["error"]
+
+        path = add(core, "RaisesInItsOwnHandler", contract["vt_symbol"])
+        core.call("POST", f"{path}/init")
+        core.call("POST", f"{path}/start")
+        assert "raised in a handler" in eventually(lambda: core.get(path)["error"])
+        errors = core.get("/api/v1/system/status")["event_engine"]["errors_by_handler"]
+        assert any("raise_in_handler" in name for name in errors)
 
         order = order_of(contract, price=1, volume=1) | {"gateway_name": "FAULTY", "symbol": "BAD", "exchange": "LOCAL"}
         unknown = core.call("POST", "/api/v1/trading/orders", status=504, **order)

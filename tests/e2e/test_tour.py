@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ Start = Callable[..., ServiceProcess]
 
 
 def test_five_minutes(service: Start) -> None:
+    began = time.monotonic()
     with service() as core:
         printed = eventually(lambda: (t := core.printed()) and "data folder" in t and t, 15)
+        assert time.monotonic() - began < 10
         for part in (f"{core.url}/api/v1", f"{core.url}/docs", str(core.data_dir), "SIM CONNECTED", "TRADING"):
             assert part in printed
 
@@ -134,6 +137,15 @@ def send_one_lot(core: ServiceProcess, vt_symbols: set[str]) -> None:
         volume = max(1.0, contracts[vt_symbol]["min_volume"])
         order = order_of(contracts[vt_symbol], price=ticks[0]["ask_price_1"], volume=volume)
         core.call("POST", "/api/v1/trading/orders", status=201, **order)
+
+
+def test_an_idle_service_takes_little_memory(service: Start) -> None:
+    with service() as core:
+        eventually(lambda: "TRADING" in core.printed(), 15, "everything runs that is to run")
+        assert core.process is not None
+        status = Path(f"/proc/{core.process.pid}/status").read_text(encoding="ascii")
+        (kilobytes,) = re.findall(r"VmRSS:\s+(\d+) kB", status)
+        assert int(kilobytes) / 1000 < 300
 
 
 def test_a_second_start_on_the_same_folder_is_refused(service: Start) -> None:
