@@ -25,7 +25,8 @@ MAX_MICROS = (2**63 - 1) // 1000 - 1
 _NO_LOCALTIME = 1 << 62
 _STATES = (0.0, np.nan, np.inf, -np.inf)
 
-_JSON_TO_LINES = bytes.maketrans(b":", b"=")
+# Each line begins with a comma then, so that a field, the first one too, is found by ``,name=``.
+_JSON_TO_LINES = bytes.maketrans(b":{", b"=,")
 _TAG = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 _STRING = str.maketrans({"\\": r"\\", '"': r"\""})
 _ENCODER = msgspec.json.Encoder()
@@ -75,15 +76,15 @@ def encode(series: Series, columns: dict[str, NDArray[Any]]) -> bytes:
     values["t"] = (columns["datetime"] * 1000).tolist()
 
     text = _ENCODER.encode_lines(list(map(_row_type(tuple(values)), *values.values())))
-    text = text.translate(_JSON_TO_LINES, b'"{}')
+    text = text.translate(_JSON_TO_LINES, b'"}')
     for name in has_gaps:
-        text = text.replace(b"%b=null," % name.encode(), b"")
+        text = text.replace(b",%b=null" % name.encode(), b"")
     if some_missing and "localtime" in values:
         text = text.replace(b",localtime=null,t=", b"i ").replace(b",localtime=", b"i,localtime=")
     text = text.replace(b",t=", b"i " if some_missing or "localtime" in values else b" ")
     head = _head(series, "" if some_missing else f"{MISSING}=0i,")
     # Last of all, since what it holds may look like anything.
-    return head + text[:-1].replace(b"\n", b"\n" + head) + b"\n"
+    return head + text[1:-1].replace(b"\n,", b"\n" + head) + b"\n"
 
 
 def missing_states(columns: dict[str, NDArray[Any]], interval: Interval) -> Int64s:
