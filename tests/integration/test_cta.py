@@ -379,10 +379,12 @@ def test_variables_survive_a_restart(room: Room, cta: CoreCtaEngine) -> None:
 
     cta = start(room)
     add(cta, "Probe")
-    assert state(cta, name).variables["ticks"] == 0
+    assert state(cta, name).variables["ticks"] == 3
+    assert cta.strategies[name].ticks == 0
     init(cta, name)
 
     assert state(cta, name).variables["ticks"] == 3
+    assert cta.strategies[name].ticks == 3
 
 
 def test_variables_that_could_not_be_written_are_written_later(room: Room, cta: CoreCtaEngine) -> None:

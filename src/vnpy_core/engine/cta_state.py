@@ -122,9 +122,17 @@ class StrategyStates(ClassCatalogue):
             "auto_start": auto_start,
             "desired_state": desired_state,
             "parameters": _values(strategy, strategy.parameters),
-            "variables": _values(strategy, strategy.variables),
+            "variables": self._shown_variables(strategy),
             "error": self.failures.get(name),
         }
+
+    def _shown_variables(self, strategy: CtaTemplate) -> dict[str, Any]:
+        """Return the variables; until it is initialised, those in the file: what it will hold is not zero."""
+        shown = _values(strategy, strategy.variables)
+        if not self._has_own_variables(strategy):
+            saved = self.strategy_data.get(strategy.strategy_name, {})
+            shown |= {name: jsonable(saved[name]) for name in shown.keys() & saved.keys() - set(_FLAGS)}
+        return shown
 
     def put_strategy_event(self, strategy: CtaTemplate) -> None:
         """Show a strategy's variables, now or, if that was done a moment ago, at the next timer event."""
