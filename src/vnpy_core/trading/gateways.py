@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.enums import Exchange, GatewayState
-from vnpy_core.errors import NotFound, OutcomeUnknown
+from vnpy_core.errors import Invalid, NotFound, OutcomeUnknown
 from vnpy_core.events import Event
 from vnpy_core.models import Contract, GatewayStatus, Model
 from vnpy_core.trading.event_thread import EventThread, Unanswered
@@ -85,6 +85,7 @@ class GatewayService:
 
         Raises:
             NotFound: a contract that no gateway has told of; nothing was subscribed then.
+            Invalid: several gateways have it, and none is named; likewise.
         """
         contracts = [self._contract(vt_symbol, gateway_name) for vt_symbol in vt_symbols]
         for contract in contracts:
@@ -129,14 +130,15 @@ class GatewayService:
         return statuses[name]
 
     def _contract(self, vt_symbol: str, gateway_name: str | None) -> Contract:
-        for event in self._read_model.contracts.values():
-            contract = event.data
-            if (
-                isinstance(contract, Contract)
-                and contract.vt_symbol == vt_symbol
-                and gateway_name in (None, contract.gateway_name)
-            ):
-                return contract
+        names = [gateway_name] if gateway_name else [status.gateway_name for status in self._engine.statuses()]
+        known = [self._read_model.contracts.get(f"{name}.{vt_symbol}") for name in names]
+        found = [event.data for event in known if event is not None and isinstance(event.data, Contract)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            having = ", ".join(contract.gateway_name for contract in found)
+            message = f"{vt_symbol} is traded through {having}: say which"
+            raise Invalid(f"gateway_name: {message}", errors=[{"field": "gateway_name", "message": message}])
         raise NotFound(
             f"No contract {vt_symbol!r}" + (f" of gateway {gateway_name!r}" if gateway_name else "") + " is known.",
             code="unknown_contract",
