@@ -183,6 +183,19 @@ async def test_a_batch_with_a_rejected_fact_leaves_nothing_behind(
     assert await position(database) == 2
 
 
+async def test_a_fact_that_is_too_large_for_a_server_is_rejected_before_it_is_sent(database: DatabaseManager) -> None:
+    repository = FactRepository(database, "sql")
+    largest = record(1, facts.order(1, reference="r" * (3 << 20)))
+    too_large = record(2, facts.order(2, reference="r" * (20 << 20)))
+    await repository.upsert([largest])
+    with pytest.raises(DataRejected, match="bytes"):
+        await repository.upsert([too_large])
+    await repository.bury(too_large, "too large")
+    [letter] = await rows(database, dead_letters)
+    assert too_large.payload.startswith(letter["payload"])
+    assert len(letter["payload"]) == 4 << 20
+
+
 async def test_a_journal_that_lost_its_end_is_believed_from_then_on(database: DatabaseManager) -> None:
     repository = FactRepository(database, "sql")
     await repository.follow(journal=1, last_seq=9)

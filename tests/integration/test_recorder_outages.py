@@ -4,24 +4,16 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests import facts
+from tests.integration.busy_recorder import TIMEOUT_S, eventually, trading
 from tests.integration.test_recorder import differences
 from tests.servers import MariaDb, Postgres
-from vnpy_core.data.database import DatabaseManager
-from vnpy_core.data.journal import Journal
-from vnpy_core.data.recorder import Recorder
-from vnpy_core.enums import OrderStatus
-from vnpy_core.events import Event
 
 SqlServer = MariaDb | Postgres
 
-TIMEOUT_S = 1.0
 FROZEN_S = 5.0
 # PostgreSQL's driver tries to end a connection in good form for so long, before it lets go.
 GOODBYE_S = 2.0
@@ -31,61 +23,6 @@ GOODBYE_S = 2.0
 def server(request: pytest.FixtureRequest) -> SqlServer:
     found: SqlServer = request.getfixturevalue(request.param)
     return found
-
-
-class Trading:
-    """Orders that are sent and filled, for ever, journaled and recorded."""
-
-    def __init__(self, journal: Journal, recorder: Recorder) -> None:
-        self.journal = journal
-        self.recorder = recorder
-        self.slowest_s = 0.0
-
-    async def go_on(self) -> None:
-        number = 0
-        while True:
-            batch = []
-            for _ in range(5):
-                number += 1
-                batch += [facts.intent(number), facts.order(number, OrderStatus.SUBMITTING)]
-                batch += [facts.intent(number, "SENT"), facts.order(number, OrderStatus.ALLTRADED, traded=5.0)]
-                batch += [facts.trade(number, vt_orderid=f"SIM.{number}"), facts.position(volume=float(number))]
-            began = time.monotonic()
-            await self.journal.append([Event(fact) for fact in batch])
-            self.recorder.notify()
-            self.slowest_s = max(self.slowest_s, time.monotonic() - began)
-            await asyncio.sleep(0.01)
-
-    async def recorded_up_to_now(self) -> None:
-        target = self.journal.last_seq
-        await eventually(lambda: self.recorder.healthy and self.recorder.position >= target)
-
-
-@asynccontextmanager
-async def trading(folder: Path, url: str) -> AsyncIterator[Trading]:
-    journal = Journal(folder / "journal.db")
-    await journal.open()
-    database = DatabaseManager(url, timeout_s=TIMEOUT_S)
-    await database.open()
-    recorder = Recorder(journal, database, retry_min_s=0.05, retry_max_s=0.5)
-    await recorder.start()
-    busy = Trading(journal, recorder)
-    task = asyncio.create_task(busy.go_on())
-    try:
-        await busy.recorded_up_to_now()
-        yield busy
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await recorder.stop()
-        await database.close()
-        await journal.close()
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  it may be any condition
-            await asyncio.sleep(0.005)
 
 
 async def test_a_server_that_is_killed_frozen_and_restarted(server: SqlServer, tmp_path: Path) -> None:

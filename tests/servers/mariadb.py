@@ -44,10 +44,12 @@ class MariaDb(Server):
     def drop_database(self, url: str) -> None:
         self.execute(f"DROP DATABASE {url.rpartition('/')[2]}")
 
-    def execute(self, sql: str) -> str:
+    def execute(self, sql: str, database: str = "mysql") -> str:
         """Run SQL as the administrator; return the rows as lines, the values apart by tabs."""
-        where = ("--host=127.0.0.1", f"--port={self.port}", "--user=admin", "--connect-timeout=5")
-        return self.run("mariadb", "--no-defaults", *where, "--batch", "--skip-column-names", "--execute", sql)
+        return self.run(
+            "mariadb", "--no-defaults", "--host=127.0.0.1", f"--port={self.port}", "--user=admin",
+            "--connect-timeout=5", "--batch", "--skip-column-names", "--execute", sql, database,
+        )  # fmt: skip
 
     def ping(self) -> None:
         """It greets whoever connects, and listens last of all."""

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 # Facts decoded, and rows handed to the driver, at once: about 0.5 ms of the loop, and then others get their turn.
 _CHUNK = 100
 _REASON_LENGTH = 2000
+# MySQL ends the connection of who sends it more than max_allowed_packet at once (16 MB in MariaDB), and says no more.
+_LARGEST_BYTES = 4 << 20
 
 _TABLE_BY_TOPIC = {model.topic: table for model, table in FACT_TABLES.items()}
 
@@ -89,7 +91,7 @@ class FactRepository:
             "seq": record.seq,
             "topic": record.topic,
             "ts": record.ts[:40],
-            "payload": record.payload,
+            "payload": record.payload[:_LARGEST_BYTES],
             # PostgreSQL has no NUL in its texts, and the reason may quote the very value.
             "reason": reason[:_REASON_LENGTH].replace("\0", "\\0"),
             "buried": now_timestamp(),
@@ -133,6 +135,8 @@ def _collect(records: Iterable[JournalRecord], latest: dict[Table, dict[str, dic
         table = _TABLE_BY_TOPIC.get(record.topic)
         if table is None:
             continue
+        if len(record.payload) > _LARGEST_BYTES:
+            raise DataRejected(f"It has {len(record.payload):,} bytes, and {_LARGEST_BYTES:,} are the most.")
         try:
             fact = decode_fact(record.topic, record.payload)
         except msgspec.MsgspecError as error:
