@@ -102,7 +102,11 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
             core_logging.configure(config.log, config.log_path)
             console.print(f"VnPy Core is starting in {config.data_dir}", highlight=False, soft_wrap=True)
             sys.setswitchinterval(SWITCH_INTERVAL_S)
-            service = VnPyCoreService(config, on_stage=lambda name: console.print(f"  {name}", style="dim"))
+            service = VnPyCoreService(
+                config,
+                port=listener.getsockname()[1],
+                on_stage=lambda name: console.print(f"  {name}", style="dim"),
+            )
             if not await signals.unless_told(service.start()):
                 console.print("Stopped before it was ready")
                 return
@@ -143,6 +147,7 @@ async def _serve_until_told(
 
     async def end_when_told() -> None:
         await told.wait()
+        service.announce_stop()
         server.should_exit = True
 
     beside = (

@@ -10,7 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vnpy_core.bus.hub import WebSocketHub
+from vnpy_core.bus.message_bus import MessageBus
 from vnpy_core.bus.pipeline import Pipeline
+from vnpy_core.bus.registry import ServiceRegistry
+from vnpy_core.bus.registry_entry import open_registry
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.adapter import VnPyDataAdapter
 from vnpy_core.data.cache.adapters import open_cache_writer
@@ -25,6 +28,7 @@ from vnpy_core.data.repositories import StrategyRepository
 from vnpy_core.data.strategy_mirror import StrategyMirror
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
+from vnpy_core.enums import ServiceStatus
 from vnpy_core.errors import CoreError, Unavailable
 from vnpy_core.models import GatewayStatus, now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health, Sink
@@ -53,7 +57,8 @@ DEMO_SYMBOL = "rb2605.SHFE"
 class VnPyCoreService:
     """The whole service in one process. ``start`` and ``stop`` once each, on the loop.
 
-    The data folder must be held (``runtime.DataDirLock``) by whoever starts a service on it.
+    The data folder must be held (``runtime.DataDirLock``) by whoever starts a service on it. ``port`` is where it is
+    listened for requests, if that is not the configured one.
     """
 
     host: "EngineHost"
@@ -70,14 +75,18 @@ class VnPyCoreService:
     orders: OrderService
     gateways: GatewayService
     strategies: RedFireStrategyManager
+    registry: ServiceRegistry
 
-    def __init__(self, config: VnPyCoreConfig, *, on_stage: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, config: VnPyCoreConfig, *, port: int | None = None, on_stage: Callable[[str], None] | None = None
+    ) -> None:
         self.config = config
+        self._port = config.service.port if port is None else port
         self.started: str | None = None
         self.sinks: dict[str, Sink] = {}
         self._on_stage = on_stage or (lambda name: None)
         self._stack = AsyncExitStack()
-        self._stopping = False
+        self._leaving = self._stopping = False
         self._loop_watch = LoopWatch()
         self._health = Health(self, self._loop_watch)
 
@@ -87,7 +96,13 @@ class VnPyCoreService:
             await self._build(stack)
             self._stack = stack.pop_all()
         self.started = now_timestamp()
+        self.registry.notify()
         self._on_stage("ready")
+
+    def announce_stop(self) -> None:
+        """Tell the other services that this one is about to stop; it goes on as before."""
+        self._leaving = True
+        self.registry.notify()
 
     async def stop(self) -> None:
         """Stop in the reverse order, each stage within its time; nothing that was shown is lost."""
@@ -99,6 +114,7 @@ class VnPyCoreService:
 
     async def _build(self, stack: AsyncExitStack) -> None:
         config = self.config
+        self.registry = open_registry(config, self._port, self._registry_status)
         self._on_stage("journal")
         self.journal = Journal(config.data_dir / "journal.db", config.journal.synchronous)
         await self.journal.open()
@@ -186,6 +202,10 @@ class VnPyCoreService:
         self._own_task(stack, self._housekeeping(), "housekeeping")
         self._own_task(stack, self._loop_watch.run(), "loop watch")
 
+        self._on_stage("registry")
+        await self.registry.start()
+        self._at_stop(stack, "registry", self.registry.stop)
+
     async def _open_database(self) -> StrategyStore:
         """Open it, and return where the strategies are stored. A server that is down may come later, if it was used
         before: it is known then that its schema is right, and which strategies there are."""
@@ -249,6 +269,13 @@ class VnPyCoreService:
 
     async def readiness(self) -> Readiness:
         return await self._health.readiness()
+
+    def _registry_status(self) -> ServiceStatus:
+        if self._leaving or self._stopping:
+            return ServiceStatus.STOPPING
+        if self.started is None:
+            return ServiceStatus.STARTING
+        return ServiceStatus.HEALTHY if self._health.is_ready() else ServiceStatus.UNHEALTHY
 
     @property
     def is_running(self) -> bool:

@@ -66,10 +66,14 @@ class Health:
             detail=detail,
         )
 
+    def is_ready(self) -> bool:
+        """Tell whether orders can be taken; without asking anything that might not answer."""
+        return self._service.is_running and all(dependency.state != "DOWN" for dependency in self._needed())
+
     async def readiness(self) -> Readiness:
         """``ready`` when orders can be taken: event thread, journal and history work. What can catch up is DEGRADED."""
         service = self._service
-        dependencies = [self._event_engine(), self._journal(), await self._database()]
+        dependencies = [*self._needed(), await self._database()]
         dependencies += [
             Dependency(
                 name=f"sink.{name}", needed=False, state="UP" if sink.healthy else "DEGRADED", detail=sink.detail
@@ -82,6 +86,12 @@ class Health:
                 name="history", needed=False, state="UP" if history.healthy else "DEGRADED", detail=history.detail
             )
         )
+        registry = service.registry
+        dependencies.append(
+            Dependency(
+                name="registry", needed=False, state="UP" if registry.healthy else "DEGRADED", detail=registry.detail
+            )
+        )
         for status in service.host.gateways.statuses():
             wanted = service.config.gateways[status.gateway_name].auto_connect
             name = f"gateway.{status.gateway_name}"
@@ -92,10 +102,7 @@ class Health:
                 dependencies.append(
                     Dependency(name=name, state="DOWN" if wanted else "DEGRADED", needed=False, detail=why)
                 )
-        return Readiness(
-            ready=service.is_running and all(d.state != "DOWN" for d in dependencies if d.needed),
-            dependencies=dependencies,
-        )
+        return Readiness(ready=self.is_ready(), dependencies=dependencies)
 
     async def status(self) -> SystemStatus:
         service = self._service
@@ -144,6 +151,9 @@ class Health:
             sessions=service.hub.statuses(),
             unknown_orders=len(service.orders.unknown),
         )
+
+    def _needed(self) -> tuple[Dependency, ...]:
+        return self._event_engine(), self._journal()
 
     def _event_engine(self) -> Dependency:
         liveness = self.liveness()

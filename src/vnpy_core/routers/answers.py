@@ -14,8 +14,10 @@ from vnpy_core.models import (
     HistoryOverview,
     Order,
     Position,
+    ServiceInstance,
     Strategy,
     Tick,
+    Timestamp,
     Trade,
     VtSymbol,
 )
@@ -128,4 +130,13 @@ class StrategyClass(msgspec.Struct, frozen=True, kw_only=True):
 
 class ClassPage(msgspec.Struct, frozen=True, kw_only=True):
     classes: list[StrategyClass]
+    next_cursor: NextCursor
+
+
+class ServicePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Running services, of any status, as the registry last listed them."""
+
+    services: list[ServiceInstance]
+    as_of: Annotated[Timestamp | None, msgspec.Meta(description="When the registry said so; null: it never has")]
+    stale: Annotated[bool, msgspec.Meta(description="It has been asked since, and has not answered")]
     next_cursor: NextCursor

@@ -10,6 +10,7 @@ from vnpy_core.enums import (
     OrderStatus,
     OrderType,
     Product,
+    ServiceStatus,
     StrategyState,
 )
 from vnpy_core.routers import answers
@@ -119,6 +120,11 @@ SYSTEM = reports.SystemStatus(
             queued_market=0,
         )
     ],
+)  # fmt: skip
+SERVICE = models.ServiceInstance(
+    name="vnpy-core", host="10.0.0.12", port=8006, version="0.1.0", status=ServiceStatus.HEALTHY,
+    metadata={"api": "/api/v1", "websocket": "/ws", "gateways": ["SIM"], "pid": 4242}, tags=["trading"],
+    health_check_url="http://10.0.0.12:8006/health/ready", weight=100, register_time=_AT, last_heartbeat=_AT,
 )  # fmt: skip
 STRATEGY_CLASS = answers.StrategyClass(
     class_name="DoubleMaStrategy", module="vnpy_ctastrategy.strategies.double_ma_strategy",

@@ -19,8 +19,8 @@ _SCHEMAS: tuple[type, ...] = (
     answers.OrderPage, answers.TradePage, answers.PositionPage, answers.AccountPage, answers.ContractPage,
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
-    answers.ClassPage, SubmitResult, Problem, reports.SystemStatus, reports.Readiness, reports.Liveness,
-    models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection, models.Log, models.Alert,
+    answers.ClassPage, answers.ServicePage, SubmitResult, Problem, reports.SystemStatus, reports.Readiness,
+    reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection, models.Log, models.Alert,
     messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong, messages.Gap,
     messages.Failure,
 )  # fmt: skip

@@ -111,6 +111,12 @@ class Page(_Query):
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows on this page / 本页行数")] = 1000
 
 
+class ServiceQuery(_Query):
+    name: Annotated[
+        str | None, Field(min_length=1, max_length=64, description="Of this name / 服务名", examples=["vnpy-core"])
+    ] = None
+
+
 class GatewayQuery(Page):
     cursor: Annotated[str | None, _cursor("gateways")] = None
 

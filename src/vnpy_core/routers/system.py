@@ -1,12 +1,20 @@
-"""The system routes: is it alive, is it ready, and how is it."""
+"""The system routes: is it alive, is it ready, how is it, and who else is there."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
 
 from vnpy_core.routers import examples
+from vnpy_core.routers.answers import ServicePage
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.pages import encoded
-from vnpy_core.routers.requests import NO_QUERY
+from vnpy_core.routers.requests import NO_QUERY, ServiceQuery
 from vnpy_core.routers.service import Service
+
+_SERVICES = """Those that the registry lists and that have told lately that they are there, all on one page. While the
+registry is down: those that it listed last, and `stale` is true.
+
+注册中心列出且心跳有效的服务，全部在一页内返回。注册中心不可用时返回最后一次的结果，且 `stale` 为 true。"""
 
 
 def create_system_router(service: Service) -> APIRouter:
@@ -22,6 +30,24 @@ def create_system_router(service: Service) -> APIRouter:
     )
     async def get_system_status() -> Response:
         return encoded(await service.status())
+
+    @router.get(
+        "/services",
+        operation_id="list_services",
+        summary="List the running services / 查询运行中的服务",
+        description=_SERVICES,
+        responses=answer(
+            ServicePage(
+                services=[examples.SERVICE], as_of=examples.SERVICE.last_heartbeat, stale=False, next_cursor=None
+            ),
+            "The services / 服务列表",
+        ),
+    )
+    async def list_services(query: Annotated[ServiceQuery, Query()]) -> Response:
+        registry = service.registry
+        found = await (registry.services() if query.name is None else registry.discover(query.name))
+        page = ServicePage(services=found.instances, as_of=found.as_of, stale=found.stale, next_cursor=None)
+        return encoded(page)
 
     return router
 

@@ -10,9 +10,11 @@ import msgspec
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.pipeline import Pipeline
+from vnpy_core.bus.registry import ServiceRegistry
+from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.config.settings import WebSocketSettings
 from vnpy_core.data.read_model import ReadModel
-from vnpy_core.enums import Exchange, GatewayState, Interval, OrderStatus, StrategyState
+from vnpy_core.enums import Exchange, GatewayState, Interval, OrderStatus, ServiceStatus, StrategyState
 from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, StrategyFailed, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import (
@@ -258,6 +260,8 @@ class MemoryService:
         self.gateways = Gateways(self.read_model, emit)
         self.strategies = Strategies(emit)
         self.data = History()
+        self.backend = MemoryRegistry()
+        self.registry = ServiceRegistry(self.backend, examples.SERVICE, lambda: ServiceStatus.HEALTHY)
         self.live, self.ready = examples.LIVENESS, examples.READINESS
         self.status_error: CoreError | None = None
 

@@ -7,9 +7,11 @@ from starlette.types import Receive, Scope, Send
 from tests.unit.routers.memory_service import Api, MemoryService
 
 from vnpy_core.app import create_app
+from vnpy_core.enums import ServiceStatus
 from vnpy_core.errors import Unavailable
 from vnpy_core.reports import Liveness, SystemStatus
 from vnpy_core.routers import examples
+from vnpy_core.routers.answers import ServicePage
 from vnpy_core.routers.problems import RequestContext
 
 
@@ -28,6 +30,18 @@ async def test_the_status_is_told(api: Api) -> None:
     assert told == msgspec.structs.replace(examples.SYSTEM, sessions=[])
     api.service.status_error = Unavailable("The journal is not open.")
     assert (await api.get("/system/status", expect=503))["detail"] == "The journal is not open."
+
+
+async def test_the_running_services_are_told_all_or_of_a_name(api: Api) -> None:
+    other = msgspec.structs.replace(examples.SERVICE, name="risk-desk", status=ServiceStatus.UNHEALTHY)
+    for each in (examples.SERVICE, other):
+        await api.service.backend.put(each, 60)
+    both = msgspec.convert(await api.get("/system/services"), ServicePage)
+    assert both.services == [other, examples.SERVICE]
+    assert (both.stale, both.next_cursor) == (False, None)
+    assert msgspec.convert(await api.get("/system/services", name="risk-desk"), ServicePage).services == [other]
+    assert (await api.get("/system/services", name="nobody"))["services"] == []
+    await api.get("/system/services", expect=422, status="HEALTHY")
 
 
 async def test_errors_are_problem_documents(api: Api) -> None:
