@@ -175,7 +175,7 @@ class RegistrySettings(_Section):
 
 class WebSocketSettings(_Section):
     ping_interval_s: Annotated[float, Field(gt=0, description="A client that does not answer is gone")] = 20.0
-    batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 1.0
+    batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 0.0
     max_sessions: Annotated[int, Field(ge=1, description="Clients at a time")] = 1000
     queue_facts: Annotated[int, Field(ge=1, description="Facts that may wait for one client; then 4008")] = 10_000
 
