@@ -13,6 +13,8 @@ from vnpy_core.data.history.series import is_ascending, last_of_each
 from vnpy_core.ports import Series
 
 CHUNK_ROWS = 10_000
+# Encoding more at once would keep the interpreter, and so every other thread, waiting for more than a millisecond.
+_PIECE_ROWS = 500
 Columns = dict[str, NDArray[Any]]
 
 
@@ -34,7 +36,7 @@ def chunks_of(parts: Iterable[tuple[Series, Columns]]) -> Iterator[Chunk]:
             columns = {name: values[keep] for name, values in columns.items()}
         first, last = 0, len(columns["datetime"])
         while first < last:
-            end = min(last, first + CHUNK_ROWS - rows)
+            end = min(last, first + CHUNK_ROWS - rows, first + _PIECE_ROWS)
             lines.append(encode(series, {name: values[first:end] for name, values in columns.items()}))
             rows += end - first
             first = end

@@ -7,7 +7,6 @@ no ``localtime``. New columns must go to the end. Every row has this field, henc
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,8 +24,6 @@ MAX_MICROS = (2**63 - 1) // 1000 - 1
 _NO_LOCALTIME = 1 << 62
 _STATES = (0.0, np.nan, np.inf, -np.inf)
 
-# Each line begins with a comma then, so that a field, the first one too, is found by ``,name=``.
-_JSON_TO_LINES = bytes.maketrans(b":{", b"=,")
 _TAG = str.maketrans({",": r"\,", "=": r"\=", " ": r"\ "})
 _STRING = str.maketrans({"\\": r"\\", '"': r"\""})
 _ENCODER = msgspec.json.Encoder()
@@ -61,30 +58,37 @@ def check_rows(series: Series, columns: dict[str, NDArray[Any]]) -> None:
 def encode(series: Series, columns: dict[str, NDArray[Any]]) -> bytes:
     """Return a line for each row of ``columns``, which are as ``checked_columns`` returns them, and not empty.
 
-    The rows go through a JSON encoder, whose text is then made into lines as a whole: 4 µs for a tick with five
-    levels, where formatting each number in Python takes 7 (measured).
+    Each column is made text at once, by a JSON encoder: 3 µs for a tick with five levels, where formatting number by
+    number takes 7 (measured).
     """
+    template = [_head(series).replace(b"%", b"%%")]
+    values: list[list[bytes]] = []
     missing = missing_states(columns, series.interval)
-    some_missing = bool(missing.any())
-    fields = _known_fields(columns, series.interval)
-    has_gaps = [name for name, values in fields.items() if not np.isfinite(values).all()]
-    values = {name: column.tolist() for name, column in fields.items()}
-    if some_missing:
-        values[MISSING] = missing.tolist()
+    if missing.any():
+        template.append(b"missing=%bi")
+        values.append(_texts(missing))
+    else:
+        template.append(b"missing=0i")
+    for name in value_columns(series.interval):
+        column = columns[name]
+        bits = column.view(np.int64)
+        if (bits == bits[0]).all():
+            template.append(_field(name, _texts(column[:1])[0]))
+        elif np.isfinite(column).all():
+            template.append(b",%b=%%b" % name.encode())
+            values.append(_texts(column))
+        else:
+            template.append(b"%b")
+            values.append([_field(name, text) for text in _texts(column)])
     if "localtime" in columns:
-        values["localtime"] = _localtime(columns["localtime"])
-    values["t"] = (columns["datetime"] * 1000).tolist()
-
-    text = _ENCODER.encode_lines(list(map(_row_type(tuple(values)), *values.values())))
-    text = text.translate(_JSON_TO_LINES, b'"}')
-    for name in has_gaps:
-        text = text.replace(b",%b=null" % name.encode(), b"")
-    if some_missing and "localtime" in values:
-        text = text.replace(b",localtime=null,t=", b"i ").replace(b",localtime=", b"i,localtime=")
-    text = text.replace(b",t=", b"i " if some_missing or "localtime" in values else b" ")
-    head = _head(series, "" if some_missing else f"{MISSING}=0i,")
-    # Last of all, since what it holds may look like anything.
-    return head + text[1:-1].replace(b"\n,", b"\n" + head) + b"\n"
+        known = (columns["localtime"] != NO_TIME).tolist()
+        texts = _texts(columns["localtime"] * 1000)
+        template.append(b"%b")
+        marked = zip(texts, known, strict=True)
+        values.append([b",localtime=%bi" % text if is_known else b"" for text, is_known in marked])
+    template.append(b" %b\n")
+    values.append(_texts(columns["datetime"] * 1000))
+    return b"".join(map(b"".join(template).__mod__, zip(*values, strict=True)))
 
 
 def missing_states(columns: dict[str, NDArray[Any]], interval: Interval) -> Int64s:
@@ -120,27 +124,19 @@ def decode(rows: Sequence[Sequence[Any]], interval: Interval) -> dict[str, NDArr
     return columns
 
 
-def _known_fields(columns: dict[str, NDArray[Any]], interval: Interval) -> dict[str, NDArray[Any]]:
-    """Return the value columns that have a value in any row."""
-    fields = {name: columns[name] for name in value_columns(interval)}
-    return {name: values for name, values in fields.items() if not np.isnan(values).all()}
+def _texts(column: NDArray[Any]) -> list[bytes]:
+    """Return each number as JSON has it, which is as a line has it; what is not finite is ``null``."""
+    return _ENCODER.encode(column.tolist())[1:-1].split(b",")
 
 
-def _localtime(times: Int64s) -> list[int | None]:
-    if (times == NO_TIME).any():
-        return [None if time == NO_TIME else time * 1000 for time in times.tolist()]
-    return (times * 1000).tolist()  # type: ignore[no-any-return]
+def _field(name: str, text: bytes) -> bytes:
+    return b"" if text == b"null" else b",%b=%b" % (name.encode(), text)
 
 
-def _head(series: Series, more: str) -> bytes:
+def _head(series: Series) -> bytes:
     values = (series.symbol, series.exchange.value, series.interval.value)
     tags = "".join(
         f",{key}={value.translate(_TAG)}" for key, value in zip(tag_keys(series.interval), values, strict=False)
     )
     name = f'name="{series.name.translate(_STRING)}",' if series.name else ""
-    return f"{measurement(series.interval)}{tags} {name}{more}".encode(errors="replace")
-
-
-@lru_cache(maxsize=256)
-def _row_type(names: tuple[str, ...]) -> type[msgspec.Struct]:
-    return msgspec.defstruct("Row", [(name, float) for name in names], gc=False)
+    return f"{measurement(series.interval)}{tags} {name}".encode(errors="replace")
