@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vnpy_core.bus.hub import WebSocketHub
-from vnpy_core.bus.message_bus import MessageBus
 from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_entry import open_registry
