@@ -132,10 +132,12 @@ def data_import(
         highlight=False,
         soft_wrap=True,
     )
+    if report.repeated:
+        out.print(f"[yellow]{report.repeated:,} rows were there twice, and count once[/]", highlight=False)
     if report.bad:
         out.print(f"[yellow]{report.bad:,} bad rows were left out:[/]")
         for error in report.errors:
-            out.print(f"  row {error.row}: {error.reason}", highlight=False)
+            out.print(f"  row {error.row}: {escape(error.reason)}", highlight=False, soft_wrap=True)
 
 
 @data_app.command("export")
@@ -216,5 +218,5 @@ def main() -> None:
     except CoreError as error:
         err.print(f"[red]{error.title}:[/red] {escape(error.detail)}", highlight=False, soft_wrap=True)
         for row in error.extra.get("rows", ()):
-            err.print(f"  row {row.row}: {escape(row.reason)}", highlight=False)
+            err.print(f"  row {row['row']}: {escape(row['reason'])}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -226,6 +226,30 @@ def test_init_and_check(tmp_path: Path) -> None:
         core.http.close()
 
 
+def test_bad_rows_of_an_import_are_named(tmp_path: Path) -> None:
+    core = ServiceProcess(tmp_path / "data")
+    core.http.close()
+    file = tmp_path / "bars.csv"
+    rows = ["09:30:00,1,2,0.5,1.5,10", "09:31:00,1,[x],0.5,1.5,10", "09:32:00,,2,0.5,1.5,10"]
+    rows += ["09:33:00,1,2,0.5,1.5,10"] * 2
+    file.write_text("datetime,open,high,low,close,volume\n" + "".join(f"2026-01-05 {row}\n" for row in rows))
+    arguments = ("data", "import", str(file), "--symbol", "rb2605.SHFE", "--interval", "1m", "--timezone", "UTC")
+
+    refused = core.run(*arguments)
+    assert refused.returncode == 1
+    for words in ("2 of the 5 rows", "row 3: high_price [x] is not a number", "row 4: open_price is missing"):
+        assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+    export = ("data", "export", str(tmp_path / "out.csv"), "--symbol", "rb2605.SHFE", "--interval", "1m")
+    assert core.run(*export).returncode == 1
+
+    skipped = core.run(*arguments, "--skip-bad-rows")
+    assert skipped.returncode == 0, skipped.stderr
+    for words in ("2 rows of rb2605.SHFE", "1 rows were there twice", "row 3: high_price [x] is not a number"):
+        assert words in skipped.stdout
+    assert core.run(*export).returncode == 0
+
+
 def test_version(tmp_path: Path) -> None:
     core = ServiceProcess(tmp_path / "data")
     printed = core.run("version").stdout
