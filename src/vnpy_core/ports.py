@@ -1,8 +1,8 @@
 """The ports: what an adapter promises. Each has one contract suite in tests/contracts, run over every adapter."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -150,3 +150,88 @@ class RegistryBackend(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class BusFact(msgspec.Struct, frozen=True, gc=False):
+    """A fact for the bus: ``body`` is its event as ``/ws`` sends it.
+
+    ``id`` is ``<source>-<seq>-<checksum of body>``, where ``source`` names the journal.
+    """
+
+    id: str
+    seq: int
+    topic: str
+    body: bytes
+
+
+class BusMessage(msgspec.Struct, frozen=True, gc=False):
+    """Market data or a line of the log for the bus: ``body`` is its event as ``/ws`` sends it."""
+
+    topic: str
+    body: bytes
+
+
+class BusCommand(msgspec.Struct, frozen=True):
+    """What another service asks for. ``topic`` begins with ``command.``; ``token`` is the transport's own."""
+
+    topic: str
+    body: bytes
+    signature: str
+    reply_to: str
+    token: Any = None
+
+
+class BusTransport(Protocol):
+    """The way to other services: facts and market data out, commands in. Loop only.
+
+    A message travels under the subject, or in the stream, ``<prefix>.<topic>``; a fact with its id beside it. To a
+    consumer who passes over ids that he has seen, each fact comes once, and those of a topic in the order of ``seq``.
+
+    Methods connect when they have to, and what failed is repeated by nobody but the caller.
+
+    Raises:
+        Unavailable: the server cannot be reached, refuses, or has not answered in time; every method ends in time.
+            What raised may have been done all the same, also later, by a server that was frozen.
+    """
+
+    kind: str
+    address: str
+
+    async def stored(self, source: str) -> str | None:
+        """Return the id of the last fact of ``source`` that the server has taken in, empty if it has never had one.
+
+        ``None``: it cannot say; then what the caller remembers counts. To be asked before the first ``store``, and
+        again after one that raised: a server may come back with less than it had acknowledged.
+        """
+        ...
+
+    async def store(self, source: str, facts: Sequence[BusFact]) -> None:
+        """Return when the server has all ``facts`` of ``source``, ascending by ``seq``, also for consumers to come.
+
+        Raises:
+            DataRejected: one of them is larger than the server takes; none was stored.
+        """
+        ...
+
+    async def send(self, messages: Sequence[BusMessage]) -> None:
+        """Hand over ``messages`` for whoever listens now, without waiting until the server has them."""
+        ...
+
+    async def listen(self) -> AsyncGenerator[BusCommand, None]:
+        """Return what others send under ``command.…`` from now on; each to one of the processes that share the prefix.
+
+        It ends by Unavailable when the connection is lost. What is sent while nobody listens, or was not answered by a
+        process that died, may come later, or never.
+        """
+        ...
+
+    async def answer(self, command: BusCommand, body: bytes) -> None:
+        """Send ``body`` to where the command wants its answer, and be done with it.
+
+        Nothing is sent if it wants none, or wants it where events or other programs' messages travel.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the server, without waiting for one that does not answer."""
+        ...

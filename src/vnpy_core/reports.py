@@ -76,6 +76,19 @@ class SinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The message bus; how far the facts are is told by the sink ``bus``."""
+
+    transport: Annotated[str, msgspec.Meta(examples=["memory", "nats", "redis"])]
+    address: Annotated[str, msgspec.Meta(examples=["nats://127.0.0.1:4222"])]
+    healthy: bool = True
+    detail: str | None = None
+    market_sent: Annotated[int, msgspec.Meta(description="Ticks, bars and log lines sent since the start")] = 0
+    market_dropped: Annotated[int, msgspec.Meta(description="Those that the server did not take in time")] = 0
+    facts_rejected: Annotated[int, msgspec.Meta(description="Facts that the server never takes, for their size")] = 0
+    commands: Annotated[int, msgspec.Meta(description="Commands that came since the start")] = 0
+
+
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One WebSocket client. ``conflated``: ticks it was not sent because a later one of that symbol had come."""
 
@@ -113,4 +126,5 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalStatus
     sinks: list[SinkStatus]
     sessions: list[SessionStatus]
+    bus: BusStatus
     unknown_orders: Annotated[int, msgspec.Meta(description="Orders sent whose outcome nobody has told")] = 0

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from vnpy_core.bus.hub import WebSocketHub
+from vnpy_core.bus.message_bus import MessageBus
 from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_entry import open_registry
@@ -71,6 +72,7 @@ class VnPyCoreService:
     cache: CacheWriter | None
     data: VnPyDataAdapter
     hub: WebSocketHub
+    bus: MessageBus
     orders: OrderService
     gateways: GatewayService
     strategies: RedFireStrategyManager
@@ -135,6 +137,12 @@ class VnPyCoreService:
         await self.history_recorder.start()
         self._at_stop(stack, "history recorder", self.history_recorder.stop)
 
+        self.bus = MessageBus(self.journal, config.bus)
+        await self.bus.start()
+        self._at_stop(stack, "bus", self.bus.stop)
+        if self.bus.sink is not None:
+            self.sinks["bus"] = self.bus.sink
+
         self._on_stage("read model")
         self.read_model = ReadModel()
         intents = await self.read_model.restore(self.journal)
@@ -153,6 +161,7 @@ class VnPyCoreService:
         self._at_stop(stack, "pipeline", self.pipeline.close)
         for subscriber in (self.hub.publish, self.history_recorder.on_events, lambda events: self.recorder.notify()):
             self.pipeline.subscribe(subscriber)
+        self.pipeline.subscribe(self.bus.on_events)
         if self.cache is not None:
             self.pipeline.subscribe(self.cache.on_events)
 

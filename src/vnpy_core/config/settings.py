@@ -28,6 +28,7 @@ from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
 
 DEFAULT_FILE = "vnpy-core.toml"
+MIN_SECRET_LENGTH = 16
 
 
 def _zone(name: str) -> str:
@@ -173,6 +174,44 @@ class RegistrySettings(_Section):
         return self
 
 
+class BusSettings(_Section):
+    """Events for other services, and commands from them."""
+
+    url: Annotated[
+        SecretStr | None, Field(description="nats://, tls://, redis:// or rediss://; default: this process alone")
+    ] = None
+    prefix: Annotated[
+        str, Field(pattern="^[A-Za-z0-9_-]{1,32}$", description="Of every subject or stream; one a service")
+    ] = "vnpy_core"
+    credentials: Annotated[OptionalPath, Field(description="NATS: a .creds file")] = None
+    ca_file: Annotated[OptionalPath, Field(description="NATS with TLS: the CA, if it is none of the system's")] = None
+    timeout_s: Annotated[float, Field(gt=0, description="Wait for an answer of the server")] = 5.0
+    max_age_h: Annotated[float, Field(gt=0, description="How long the server keeps a fact")] = 168.0
+    max_len: Annotated[int, Field(ge=1, description="Facts of one topic that the server keeps, at most")] = 1_000_000
+    ticks: Annotated[bool, Field(description="Ticks and bars go out, too")] = True
+    tick_buffer: Annotated[int, Field(ge=1, description="Ticks, bars, log lines that may wait; then the oldest go")] = (
+        20_000
+    )
+    tick_max_len: Annotated[int, Field(ge=1, description="Redis: ticks of one symbol that it keeps, at most")] = 1_000
+    commands: Annotated[Literal["off", "on"], Field(description="Take commands from other services")] = "off"
+    authorization: Annotated[
+        Literal["secret", "server"],
+        Field(description="Who may command: who signs with the secret, or whoever the server lets publish there"),
+    ] = "secret"
+    secret: Annotated[SecretStr | None, Field(description="Commands are signed with it (HMAC-SHA256)")] = None
+    command_max_age_s: Annotated[float, Field(gt=0, description="An older command is refused")] = 30.0
+
+    @model_validator(mode="after")
+    def _commands_are_authorised(self) -> Self:
+        if self.commands == "on" and self.authorization == "secret" and not self.secret:
+            raise ValueError(
+                "commands need a secret to be signed with; or set authorization to server, if it says who may publish"
+            )
+        if self.secret and len(self.secret.get_secret_value()) < MIN_SECRET_LENGTH:
+            raise ValueError(f"secret must have at least {MIN_SECRET_LENGTH} characters")
+        return self
+
+
 class WebSocketSettings(_Section):
     ping_interval_s: Annotated[float, Field(gt=0, description="A client that does not answer is gone")] = 20.0
     batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 0.0
@@ -225,6 +264,7 @@ class VnPyCoreConfig(BaseSettings):
     history: HistorySettings = HistorySettings()
     cache: CacheSettings = CacheSettings()
     registry: RegistrySettings = RegistrySettings()
+    bus: BusSettings = BusSettings()
     websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
 

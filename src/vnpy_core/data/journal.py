@@ -123,6 +123,10 @@ class Journal:
     async def set_cursor(self, name: str, seq: int) -> None:
         await self._on(self._writer, self._writing.set_cursor, name, seq)
 
+    async def forget_cursor(self, name: str) -> None:
+        """Wait for the reader ``name`` no longer."""
+        await self._on(self._writer, self._writing.forget_cursor, name)
+
     async def prune(self, before_ts: str, keep_after_seq: int) -> int:
         """Remove facts older than ``before_ts`` that all cursors have passed, and return how many.
 

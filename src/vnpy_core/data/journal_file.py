@@ -205,6 +205,10 @@ class JournalWriter:
                 "INSERT INTO cursors VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq", (name, seq)
             )
 
+    def forget_cursor(self, name: str) -> None:
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM cursors WHERE name = ?", (name,))
+
     def prune_limit(self, before_ts: str, keep_after_seq: int) -> int:
         """Return the last ``seq`` that is old enough; found by halving, as the facts' times grow with their numbers."""
         connection = _opened(self._connection)

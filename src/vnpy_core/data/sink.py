@@ -1,8 +1,10 @@
 """JournalSink: what follows the journal with a cursor of its own, at its own pace, and catches up by itself."""
 
 import asyncio
+import contextlib
 import logging
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
@@ -37,6 +39,8 @@ class JournalSink(ABC):
     Args:
         name: of the cursor, and in the log.
         linger_s: how long a new fact waits for company, so that a burst of facts takes few batches.
+        cursor_interval_s: the cursor is saved no more often than that; after a crash, what was written since then comes
+            again, unless ``align`` knows better.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class JournalSink(ABC):
         linger_s: float = 0.02,
         retry_min_s: float = 0.25,
         retry_max_s: float = 30.0,
+        cursor_interval_s: float = 0.0,
     ) -> None:
         self.name = name
         self._journal = journal
@@ -55,6 +60,9 @@ class JournalSink(ABC):
         self._linger_s = linger_s
         self._retry_min_s = retry_min_s
         self._retry_max_s = retry_max_s
+        self._cursor_interval_s = cursor_interval_s
+        self._cursor = 0
+        self._cursor_due = 0.0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -115,7 +123,7 @@ class JournalSink(ABC):
 
     async def start(self) -> None:
         """Begin to follow. What it writes to may be down."""
-        self._position = await self._journal.cursor(self.name)
+        self._position = self._cursor = await self._journal.cursor(self.name)
         self._aligned = False
         self._stopping.clear()
         self._task = asyncio.create_task(self._follow(), name=f"sink {self.name}")
@@ -138,6 +146,9 @@ class JournalSink(ABC):
         if late:
             task.cancel()
             await asyncio.wait({task})
+        if self._position != self._cursor:
+            with contextlib.suppress(Unavailable):
+                await self._journal.set_cursor(self.name, self._position)
         if self.lag:
             _log.warning("Sink %s stopped with %d facts to come; they wait in the journal", self.name, self.lag)
 
@@ -198,7 +209,11 @@ class JournalSink(ABC):
         await self._pass(records[-1].seq)
 
     async def _pass(self, seq: int) -> None:
-        await self._journal.set_cursor(self.name, seq)
+        now = time.monotonic()
+        if now >= self._cursor_due:
+            await self._journal.set_cursor(self.name, seq)
+            self._cursor = seq
+            self._cursor_due = now + self._cursor_interval_s
         self._position = seq
 
     async def _pause(self, failures: int) -> None:

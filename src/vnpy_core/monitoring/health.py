@@ -86,6 +86,10 @@ class Health:
                 name="history", needed=False, state="UP" if history.healthy else "DEGRADED", detail=history.detail
             )
         )
+        bus = service.bus
+        dependencies.append(
+            Dependency(name="bus", needed=False, state="UP" if bus.healthy else "DEGRADED", detail=bus.detail)
+        )
         registry = service.registry
         dependencies.append(
             Dependency(
@@ -149,6 +153,7 @@ class Health:
                 for name, sink in service.sinks.items()
             ],
             sessions=service.hub.statuses(),
+            bus=service.bus.status(),
             unknown_orders=len(service.orders.unknown),
         )
 

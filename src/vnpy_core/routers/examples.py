@@ -113,6 +113,7 @@ SYSTEM = reports.SystemStatus(
     bridge=reports.BridgeStatus(buffered=0, translated=620_000, ticks_dropped=0),
     journal=reports.JournalStatus(first_seq=1, last_seq=1042, pending=0, healthy=True),
     sinks=[reports.SinkStatus(name="sql", position=1042, lag=0, healthy=True)],
+    bus=reports.BusStatus(transport="memory", address="this process"),
     sessions=[
         reports.SessionStatus(
             session_id="ws-1", client="127.0.0.1:50412", connected=_AT, topics=["order", "tick.rb2501"],
