@@ -21,7 +21,7 @@ from vnpy_core.errors import Unavailable
 from vnpy_core.models import ServiceInstance
 from vnpy_core.ports import RegistryBackend
 
-TIMEOUT_S = 0.3
+TIMEOUT_S = 1.5
 KEY = "redfire:services:vnpy-core:10.0.0.12:8006"
 HEARTBEAT = "redfire:heartbeat:vnpy-core:10.0.0.12:8006"
 

@@ -18,7 +18,7 @@ from vnpy_core.errors import ConfigError, Unavailable
 from vnpy_core.ports import StateCache
 
 TTL_S = 100
-TIMEOUT_S = 0.3
+TIMEOUT_S = 1.5
 
 
 class Place(ABC):

@@ -25,7 +25,7 @@ from vnpy_core.enums import OrderStatus, ServiceStatus
 from vnpy_core.events import Event
 from vnpy_core.models import Order, ServiceInstance
 
-TIMEOUT_S = 0.3
+TIMEOUT_S = 1.5
 FROZEN_S = 3.0
 SYMBOLS = 200
 # Of 1,000 events a second; the machine does other things too.
