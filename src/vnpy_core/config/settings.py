@@ -146,7 +146,7 @@ class CacheSettings(_Section):
     ttl_s: Annotated[int, Field(ge=10, description="An entry is gone after it; what is alive is renewed in time")] = (
         3600
     )
-    flush_interval_ms: Annotated[int, Field(ge=1, description="Changes closer together are written as one batch")] = 50
+    flush_interval_ms: Annotated[int, Field(ge=1, description="Changes closer together are written as one batch")] = 20
     timeout_s: Annotated[float, Field(gt=0, description="Wait for an answer of the server")] = 1.0
 
 
