@@ -196,7 +196,14 @@ class VnPyCoreService:
         await self.strategies.load_strategies_from_db()
 
         self._on_stage("gateways")
-        self.gateways = GatewayService(host.gateways, host.commands, event_thread, self.pipeline, self.read_model)
+        self.gateways = GatewayService(
+            host.gateways,
+            host.commands,
+            event_thread,
+            self.pipeline,
+            self.read_model,
+            remembered=config.data_dir / "subscriptions.json",
+        )
         self._at_stop(stack, "subscriptions", self.gateways.close)
         self._watch_gateways(asyncio.get_running_loop())
         for name, setting in config.gateways.items():

@@ -30,7 +30,7 @@ def test_five_minutes(service: Start) -> None:
         assert core.get("/api/v1/trading/accounts")["accounts"][0]["balance"] > 0
 
         with Stream(core.url, f"tick.{contract['symbol']}", "order", "trade", "position", "strategy") as stream:
-            core.call("POST", "/api/v1/trading/subscriptions", vt_symbols=[contract["vt_symbol"]])
+            core.call("POST", "/api/v1/trading/subscriptions", vt_symbols=[contract["vt_symbol"], "au2606.SHFE"])
             tick = stream.wait_for(lambda e: e["topic"].startswith("tick."))["data"]
             assert tick["vt_symbol"] == contract["vt_symbol"]
             assert tick["bid_price_5"] < tick["bid_price_1"] < tick["ask_price_1"] < tick["ask_price_5"]
@@ -81,6 +81,7 @@ def test_five_minutes(service: Start) -> None:
 
     with service() as core:
         after = eventually(lambda: (s := snapshot(core))["strategies"][name]["trading"] and s, 15)
+        assert eventually(lambda: core.get("/api/v1/trading/ticks", vt_symbol="au2606.SHFE")["ticks"])
         assert after["orders"].items() >= before["orders"].items()
         assert after["trades"].items() >= before["trades"].items()
         assert after["positions"].keys() == before["positions"].keys()

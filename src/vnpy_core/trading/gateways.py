@@ -2,21 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
+from vnpy_core.config.json_file import replace_json
 from vnpy_core.data.read_model import ReadModel
-from vnpy_core.enums import Exchange, GatewayState
+from vnpy_core.enums import Exchange, GatewayState, StrategyState
 from vnpy_core.errors import Invalid, NotFound, OutcomeUnknown
 from vnpy_core.events import Event
-from vnpy_core.models import Contract, GatewayStatus, Model
+from vnpy_core.models import Contract, GatewayStatus, Model, Strategy
 from vnpy_core.trading.event_thread import EventThread, Unanswered
 
 logger = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S = 0.5
 UNSETTLED = frozenset({GatewayState.CONNECTING})
+_HAVE_TICKS = frozenset({StrategyState.INITING, StrategyState.INITED, StrategyState.TRADING})
 
 
 class GatewayEngine(Protocol):
@@ -40,7 +45,10 @@ class Published(Protocol):
 
 
 class GatewayService:
-    """Loop only. A symbol stays subscribed: when its gateway connects again, it is asked for it again."""
+    """Loop only. A symbol stays subscribed: when its gateway connects again, it is asked for it again.
+
+    ``remembered`` is the file that keeps the subscriptions for the next start of the service.
+    """
 
     def __init__(
         self,
@@ -49,13 +57,18 @@ class GatewayService:
         event_thread: EventThread,
         pipeline: Published,
         read_model: ReadModel,
+        *,
+        remembered: Path | None = None,
     ) -> None:
         self._engine = engine
         self._commands = commands
         self._event_thread = event_thread
         self._pipeline = pipeline
         self._read_model = read_model
-        self._wanted: dict[tuple[str, str], Contract] = {}
+        self._remembered = remembered
+        self._writing = asyncio.Lock()
+        # By gateway and vt_symbol; None until the gateway has told of the contract.
+        self._wanted: dict[tuple[str, str], Contract | None] = dict.fromkeys(_read(remembered))
         self._states: dict[str, GatewayState] = {}
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,15 +104,23 @@ class GatewayService:
         for contract in contracts:
             await self._ask(contract)
             self._wanted[contract.gateway_name, contract.vt_symbol] = contract
+        await self._remember()
         return contracts
 
     async def unsubscribe(self, vt_symbols: Sequence[str], gateway_name: str | None = None) -> list[Contract]:
-        """Tell the gateways that the ticks are not wanted any more. Those that cannot be told go on sending."""
+        """Tell the gateways that the ticks are not wanted any more.
+
+        Those that cannot be told go on sending; so does any that a strategy has the symbol from.
+        """
         contracts = [self._contract(vt_symbol, gateway_name) for vt_symbol in vt_symbols]
+        strategies = [event.data for event in self._read_model.strategies.values()]
+        used = {each.vt_symbol for each in strategies if isinstance(each, Strategy) and each.state in _HAVE_TICKS}
         for contract in contracts:
             self._wanted.pop((contract.gateway_name, contract.vt_symbol), None)
-            forget = partial(self._commands.unsubscribe, contract.gateway_name, contract.symbol, contract.exchange)
-            await self._run(forget, f"unsubscribe {contract.vt_symbol}")
+            if contract.vt_symbol not in used:
+                forget = partial(self._commands.unsubscribe, contract.gateway_name, contract.symbol, contract.exchange)
+                await self._run(forget, f"unsubscribe {contract.vt_symbol}")
+        await self._remember()
         return contracts
 
     async def watch(self) -> None:
@@ -156,20 +177,53 @@ class GatewayService:
 
     def _on_events(self, events: Sequence[Event]) -> None:
         for event in events:
-            status = event.data
-            if isinstance(status, GatewayStatus):
+            data = event.data
+            if isinstance(data, GatewayStatus):
                 self._changed.set()
-                before = self._states.get(status.gateway_name)
-                self._states[status.gateway_name] = status.state
-                if status.state is GatewayState.CONNECTED and before is not GatewayState.CONNECTED:
-                    task = asyncio.get_running_loop().create_task(self._ask_again(status.gateway_name))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                before = self._states.get(data.gateway_name)
+                self._states[data.gateway_name] = data.state
+                if data.state is GatewayState.CONNECTED and before is not GatewayState.CONNECTED:
+                    told = [contract for contract in self._wanted.values() if contract is not None]
+                    self._spawn(self._ask_again([each for each in told if each.gateway_name == data.gateway_name]))
+            elif isinstance(data, Contract):
+                key = data.gateway_name, data.vt_symbol
+                if key in self._wanted and self._wanted[key] is None:
+                    self._wanted[key] = data
+                    self._spawn(self._ask_again([data]))
 
-    async def _ask_again(self, gateway_name: str) -> None:
-        for (name, vt_symbol), contract in list(self._wanted.items()):
-            if name == gateway_name:
-                try:
-                    await self._ask(contract)
-                except Exception:  # a symbol that cannot be had holds up no other
-                    logger.exception("%s could not be subscribed again on %s", vt_symbol, gateway_name)
+    async def _ask_again(self, contracts: Sequence[Contract]) -> None:
+        for contract in contracts:
+            try:
+                await self._ask(contract)
+            except Exception:  # a symbol that cannot be had holds up no other
+                logger.exception("%s could not be subscribed again on %s", contract.vt_symbol, contract.gateway_name)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _remember(self) -> None:
+        if self._remembered is None:
+            return
+        async with self._writing:
+            wanted: dict[str, list[str]] = {}
+            for gateway_name, vt_symbol in self._wanted:
+                wanted.setdefault(gateway_name, []).append(vt_symbol)
+            try:
+                await asyncio.to_thread(replace_json, self._remembered, wanted, durable=False)
+            except OSError as error:  # they hold nevertheless, as long as the service runs
+                logger.error("%s cannot be written, so the next start knows of no change: %s", self._remembered, error)
+
+
+def _read(path: Path | None) -> Iterator[tuple[str, str]]:
+    """Yield the subscriptions of the run before. A file that is not as it was written is left aside, and said so."""
+    if path is None or not path.exists():
+        return
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, list[str]])
+    except (OSError, msgspec.DecodeError) as error:
+        logger.error("%s cannot be read, so nothing is subscribed again: %s", path, error)
+        return
+    for gateway_name, vt_symbols in found.items():
+        yield from ((gateway_name, vt_symbol) for vt_symbol in vt_symbols)

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vnpy_core.data.read_model import ReadModel
-from vnpy_core.enums import Exchange, GatewayState, Product
+from vnpy_core.enums import Exchange, GatewayState, Product, StrategyState
 from vnpy_core.errors import Invalid, NotFound
 from vnpy_core.events import Event
-from vnpy_core.models import Contract, GatewayStatus, Model
+from vnpy_core.models import Contract, GatewayStatus, Model, Strategy
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateways import GatewayService
 
@@ -23,6 +24,7 @@ class Engine:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.left: list[str] = []
 
     def statuses(self) -> list[GatewayStatus]:
         return [GatewayStatus(gateway_name=name, class_path="x.Y", state=GatewayState.CONNECTED) for name in "AB"]
@@ -37,6 +39,7 @@ class Engine:
         self.asked.append(f"{gateway_name} {symbol}.{exchange}")
 
     def unsubscribe(self, gateway_name: str, symbol: str, exchange: Exchange) -> bool:
+        self.left.append(f"{gateway_name} {symbol}.{exchange}")
         return True
 
 
@@ -53,13 +56,15 @@ class Pipeline:
 
 
 class Parts:
-    def __init__(self) -> None:
+    def __init__(self, file: Path) -> None:
         self.engine = Engine()
         self.pipeline = Pipeline()
         self.read_model = ReadModel()
         self.thread = ThreadPoolExecutor(1)
         event_thread = EventThread(self.thread.submit, 10.0)
-        self.service = GatewayService(self.engine, self.engine, event_thread, self.pipeline, self.read_model)
+        self.service = GatewayService(
+            self.engine, self.engine, event_thread, self.pipeline, self.read_model, remembered=file
+        )
 
     def contract(self, gateway_name: str, symbol: str = "rb2505") -> None:
         told = Contract(
@@ -68,17 +73,27 @@ class Parts:
             net_position=False, history_data=False,
         )  # fmt: skip
         self.read_model.apply([Event(told)])
+        self.pipeline.emit(told)
+
+    async def until_asked(self) -> list[str]:
+        async with asyncio.timeout(5):
+            while not self.engine.asked:  # noqa: ASYNC110 - the fake has nothing to wait for
+                await asyncio.sleep(0)
+        return self.engine.asked
+
+    async def close(self) -> None:
+        await self.service.close()
+        self.thread.shutdown()
 
     def enter(self, gateway_name: str, state: GatewayState) -> None:
         self.pipeline.emit(GatewayStatus(gateway_name=gateway_name, class_path="x.Y", state=state))
 
 
 @pytest.fixture
-async def parts() -> AsyncIterator[Parts]:
-    made = Parts()
+async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
+    made = Parts(tmp_path / "subscriptions.json")
     yield made
-    await made.service.close()
-    made.thread.shutdown()
+    await made.close()
 
 
 async def test_a_symbol_of_two_gateways_is_asked_of_the_named_one(parts: Parts) -> None:
@@ -108,8 +123,49 @@ async def test_a_subscription_comes_back_with_its_gateway(parts: Parts) -> None:
     parts.enter("A", GatewayState.DISCONNECTED)
     parts.enter("B", GatewayState.CONNECTED)
     parts.enter("A", GatewayState.CONNECTED)
-    async with asyncio.timeout(5):
-        while not parts.engine.asked:  # noqa: ASYNC110 - the fake has nothing to wait for
-            await asyncio.sleep(0)
 
-    assert parts.engine.asked == ["A rb2505.SHFE"]
+    assert await parts.until_asked() == ["A rb2505.SHFE"]
+
+
+async def test_a_subscription_outlives_the_service(parts: Parts, tmp_path: Path) -> None:
+    for symbol in ("rb2505", "hc2505", "i2505"):
+        parts.contract("A", symbol)
+    await parts.service.subscribe([SYMBOL, "hc2505.SHFE", "i2505.SHFE"])
+    await parts.service.unsubscribe(["i2505.SHFE"])
+
+    again = Parts(tmp_path / "subscriptions.json")
+    again.enter("A", GatewayState.CONNECTED)  # as it is with the first of its contracts
+    for symbol in ("i2505", "rb2505"):
+        again.contract("A", symbol)
+    assert await again.until_asked() == ["A rb2505.SHFE"]
+    again.engine.asked.clear()
+    again.contract("A", "hc2505")
+    assert await again.until_asked() == ["A hc2505.SHFE"]
+    await again.close()
+
+
+async def test_a_file_that_cannot_be_read_or_written_stops_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "gone" / "subscriptions.json"
+    for _ in range(2):
+        parts = Parts(file)
+        parts.contract("A")
+        await parts.service.subscribe([SYMBOL])
+        assert parts.engine.asked == ["A rb2505.SHFE"]
+        await parts.close()
+        file = tmp_path / "subscriptions.json"
+        file.write_text("[1]")
+
+
+async def test_ticks_that_a_strategy_has_are_not_taken_from_it(parts: Parts) -> None:
+    for symbol in ("rb2505", "hc2505"):
+        parts.contract("A", symbol)
+    strategy = Strategy(
+        strategy_name="s", class_name="S", engine="CtaStrategy", vt_symbol=SYMBOL, author="",
+        state=StrategyState.TRADING, inited=True, trading=True, pos=0.0, parameters={}, variables={},
+        auto_start=True, error=None, desired_state=StrategyState.TRADING,
+    )  # fmt: skip
+    parts.read_model.apply([Event(strategy)])
+    await parts.service.subscribe([SYMBOL, "hc2505.SHFE"])
+    left = await parts.service.unsubscribe([SYMBOL, "hc2505.SHFE"])
+    assert [contract.vt_symbol for contract in left] == [SYMBOL, "hc2505.SHFE"]
+    assert parts.engine.left == ["A hc2505.SHFE"]
