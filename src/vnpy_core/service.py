@@ -39,6 +39,7 @@ from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateways import GatewayService
+from vnpy_core.trading.leftovers import ends_of_leftovers
 from vnpy_core.trading.orders import OrderService
 
 if TYPE_CHECKING:
@@ -164,6 +165,8 @@ class VnPyCoreService:
         self.pipeline.subscribe(self.bus.on_events)
         if self.cache is not None:
             self.pipeline.subscribe(self.cache.on_events)
+        for fact in ends_of_leftovers(self.read_model):
+            self.pipeline.emit(fact)
 
         self._on_stage("engines")
         building = asyncio.create_task(asyncio.to_thread(self._build_host), name="build engines")
