@@ -274,7 +274,7 @@ async def test_a_frozen_server_holds_nothing_up(own: Outside) -> None:
     assert time.monotonic() - began < 4
     # Sockets on which something was left to be sent are closed when the server is gone.
     await asyncio.to_thread(server.kill)
-    while any(one.raddr and one.raddr.port == server.port for one in psutil.Process().net_connections("tcp")):
+    while any(one.raddr and one.raddr.port == server.port for one in psutil.Process().net_connections("tcp")):  # noqa: ASYNC110 -- nothing tells when they are closed
         await asyncio.sleep(0.01)
 
 
