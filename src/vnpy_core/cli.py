@@ -22,7 +22,8 @@ from vnpy_core.data.exporter import export_file
 from vnpy_core.data.importer import ImportSpec, import_file
 from vnpy_core.enums import Interval, parse_enum
 from vnpy_core.errors import Conflict, CoreError, Invalid
-from vnpy_core.launch import check_installation, open_history, serve, versions
+from vnpy_core.installation import check_installation
+from vnpy_core.launch import open_history, serve, versions
 
 
 class BarTime(Enum):

@@ -1,4 +1,4 @@
-"""What the command line starts: the server process, and the checks before it."""
+"""What the command line starts: the server process, and the store for a command of its own."""
 
 import asyncio
 import contextlib
@@ -8,10 +8,8 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
-from pathlib import Path
 from typing import Any, Self
 
-import msgspec
 import uvicorn
 from rich.console import Console
 from rich.markup import escape
@@ -19,11 +17,10 @@ from rich.markup import escape
 from vnpy_core.app import create_app
 from vnpy_core.config import logging as core_logging
 from vnpy_core.config.settings import VnPyCoreConfig
-from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.engine import runtime
 from vnpy_core.enums import GatewayState, StrategyState
-from vnpy_core.errors import AlreadyRunning, ConfigError, CoreError
+from vnpy_core.errors import AlreadyRunning, ConfigError
 from vnpy_core.ports import HistoryStore
 from vnpy_core.service import VnPyCoreService
 
@@ -33,12 +30,6 @@ BANNER_WAIT_S = 8.0
 SWITCH_INTERVAL_S = 0.0005
 UNREAD_TIMEOUT_MS = 30_000
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class CheckResult(msgspec.Struct, frozen=True):
-    what: str
-    ok: bool
-    detail: str
 
 
 class _Server(uvicorn.Server):
@@ -243,61 +234,11 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def check_installation(config: VnPyCoreConfig) -> list[CheckResult]:
-    """Try everything a start needs, without starting it."""
-    results = [CheckResult("configuration", True, f"data folder {config.data_dir}, time zone {config.timezone}")]
-
-    def attempt(what: str, detail: str, *steps: object) -> None:
-        for step in steps:
-            try:
-                if callable(step):
-                    step()
-            except (CoreError, OSError, ValueError) as error:
-                results.append(CheckResult(what, False, str(error)))
-                return
-        results.append(CheckResult(what, True, detail))
-
-    attempt("address", config.service.host, lambda: refuse_open_address(config.service.host))
-    holder = runtime.read_lock_holder(config.data_dir)
-    if holder is not None:
-        results.append(CheckResult("running", True, f"process {holder.pid} serves this folder at {holder.url}"))
-    else:
-        attempt("data folder", str(config.data_dir), lambda: _try_lock(config.data_dir))
-        attempt("port", str(config.service.port), lambda: bind(config.service.host, config.service.port).close())
-    attempt("vn.py", ", ".join(f"{k} {v}" for k, v in versions().items()), lambda: runtime.prepare(config))
-    for name, gateway in config.gateways.items():
-        attempt(f"gateway {name}", gateway.class_path, lambda path=gateway.class_path: _load_class(path))
-    try:
-        database = DatabaseManager.configured(config)
-        try:
-            await database.open()
-        finally:
-            await database.close()
-        results.append(CheckResult("database", True, database.display_url))
-    except CoreError as error:
-        results.append(CheckResult("database", False, error.detail))
-    return results
-
-
 def versions() -> dict[str, str]:
     """Return the versions of Python, vnpy and its apps."""
     from vnpy_core.engine.packages import installed_versions
 
     return installed_versions()
-
-
-def _try_lock(data_dir: Path) -> None:
-    with runtime.DataDirLock(data_dir):
-        """It can be had: that is all there is to know."""
-
-
-def _load_class(path: str) -> None:
-    from vnpy_core.engine.gateway_loading import GatewayNotLoaded, load_class
-
-    try:
-        load_class(path)
-    except GatewayNotLoaded as error:
-        raise ConfigError(str(error)) from error
 
 
 def _host_in_url(host: str) -> str:

@@ -1,6 +1,8 @@
 """The contract of ``ports.StateCache``, over every adapter, and what Redis can do to it beyond that."""
 
 import asyncio
+import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 
@@ -293,6 +295,18 @@ def test_a_url_that_is_none_is_refused_without_being_repeated(url: str) -> None:
     with pytest.raises(ConfigError, match=r"cache\.url is not a URL") as caught:
         open_state_cache(CacheSettings(url=SecretStr(url)), "w")
     assert "s3cret" not in str(caught.value)
+
+
+def test_without_the_client_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis.asyncio", None)
+    with pytest.raises(ConfigError, match=r"cache\.url .* pip install 'vnpy-core\[redis\]'"):
+        open_state_cache(CacheSettings(url=SecretStr("redis://localhost")), "w")
+    assert open_state_cache(CacheSettings(), "w") is None
+
+
+def test_the_client_is_not_imported_until_it_is_used() -> None:
+    program = "import sys, vnpy_core.installation; sys.exit('redis' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_url_says_which_adapter_it_is() -> None:

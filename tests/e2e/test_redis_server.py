@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -125,3 +126,20 @@ def test_cache_and_registry_survive_their_server(own_redis: Redis, service: Star
     printed = running.printed()
     assert "did not end within" not in printed
     assert "Traceback" not in printed
+
+
+def test_the_check_asks_the_server(own_redis: Redis, tmp_path: Path) -> None:
+    url = own_redis.url.replace("redis://", "redis://:s3cret@")
+    core = ServiceProcess(tmp_path / "data", CONFIG.format(url=url))
+    with Client.from_url(own_redis.url) as client:
+        client.config_set("requirepass", "s3cret")
+    good = core.run("check")
+    assert good.returncode == 0, good.stdout
+    assert good.stdout.count(own_redis.url) == 2
+    with Client.from_url(url) as client:
+        client.config_set("requirepass", "an0ther")
+    bad = core.run("check")
+    assert bad.returncode != 0
+    for setting in ("cache.url", "registry.url"):
+        assert f"does not accept the credentials of {setting}" in bad.stdout
+    assert "s3cret" not in good.stdout + bad.stdout
