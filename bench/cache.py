@@ -1,4 +1,4 @@
-"""The state cache in a real Redis: entries a second, their cost to the loop, and how soon after an event they are in it.
+"""The state cache in a real Redis: entries a second, cost to the loop, and how soon after an event they are there.
 
 ``.venv/bin/python -m bench.cache``, in the environment of the tests, whose private server it uses. Everything of ours
 runs on one uvloop, as in the service; "there" is when Redis has acknowledged it.
