@@ -31,6 +31,14 @@ class AlreadyRunning(CoreError):
     title = "Already running"
 
 
+class Unauthorized(CoreError):
+    """Nobody says who asks, or it is not proved. See to the credentials or the secret of whoever asks."""
+
+    status = 401
+    code = "unauthorized"
+    title = "Unauthorized"
+
+
 class NotFound(CoreError):
     """No such order, strategy, gateway or contract."""
 

@@ -35,6 +35,7 @@ from vnpy_core.monitoring.health import Health, Sink
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
+from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.event_thread import EventThread
@@ -134,7 +135,9 @@ class VnPyCoreService:
         self._on_stage("history")
         self.history = await asyncio.to_thread(open_history_store, config)
         self._at_stop(stack, "history", lambda: asyncio.to_thread(self.history.close))
-        self.history_recorder = HistoryRecorder(self.history, config.history)
+        self.history_recorder = HistoryRecorder(
+            self.history, config.history, is_live=lambda gateway_name: not self.host.gateways.replays(gateway_name)
+        )
         await self.history_recorder.start()
         self._at_stop(stack, "history recorder", self.history_recorder.stop)
 
@@ -219,6 +222,12 @@ class VnPyCoreService:
         self._own_task(stack, self.gateways.watch(), "gateway watch")
         self._own_task(stack, self._housekeeping(), "housekeeping")
         self._own_task(stack, self._loop_watch.run(), "loop watch")
+
+        if config.bus.commands == "on":
+            desk = CommandDesk(self, self.pipeline, config.bus)
+            await desk.restore(self.journal)
+            await self.bus.serve(desk)
+            self._at_stop(stack, "commands of the bus", self.bus.stop_serving)
 
         self._on_stage("registry")
         await self.registry.start()

@@ -1,11 +1,15 @@
-"""The documentation page ``/docs``: Swagger UI from our own files, so that it needs no network."""
+"""``/docs``, which is Swagger UI from our own files, so that it needs no network; and ``/asyncapi.json``."""
 
+from functools import cache
 from pathlib import Path
 
+import msgspec
 from fastapi import APIRouter
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
+
+from vnpy_core.routers.asyncapi import asyncapi_document
 
 VENDOR = Path(__file__).parent.parent / "web" / "vendor"
 
@@ -33,14 +37,23 @@ SwaggerUIBundle({
 
 
 def create_documentation_router() -> APIRouter:
-    """Return the route of the page; ``vendor_mount`` holds the files it loads."""
+    """Return the routes; ``vendor_mount`` holds the files that the page loads."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/docs")
     async def documentation() -> HTMLResponse:
         return HTMLResponse(_PAGE)
 
+    @router.get("/asyncapi.json")
+    async def asyncapi() -> Response:
+        return Response(_asyncapi(), media_type="application/json")
+
     return router
+
+
+@cache
+def _asyncapi() -> bytes:
+    return msgspec.json.encode(asyncapi_document())
 
 
 def vendor_mount() -> Mount:

@@ -151,7 +151,7 @@ def _add_orders(router: APIRouter, service: Service) -> None:
     )
     async def send_order(body: OrderBody) -> Response:
         spec = body.spec()
-        gateway_name = body.gateway_name or _only_gateway(service.read_model, spec.vt_symbol)
+        gateway_name = body.gateway_name or only_gateway(service.read_model, spec.vt_symbol)
         return encoded(await service.orders.submit(spec, gateway_name, body.client_order_id), 201)
 
     @router.post(
@@ -177,7 +177,7 @@ def _add_orders(router: APIRouter, service: Service) -> None:
         responses=answer(examples.ORDER, "Its latest state / 最新状态", 404),
     )
     async def get_order(order_id: OrderPath, query: Annotated[CancelQuery, Query()]) -> Response:
-        vt_orderid = _vt_orderid(order_id, query.gateway_name)
+        vt_orderid = vt_orderid_of(order_id, query.gateway_name)
         event = service.read_model.orders.get(vt_orderid)
         if event is None:
             raise NotFound(f"There is no order {vt_orderid!r}.")
@@ -194,16 +194,17 @@ def _add_orders(router: APIRouter, service: Service) -> None:
         responses=answer(examples.CANCELLED, "The cancel was handed over / 已提交撤单", 404, 409, 503, 504),
     )
     async def cancel_order(order_id: OrderPath, query: Annotated[CancelQuery, Query()]) -> Response:
-        return encoded(await service.orders.cancel(_vt_orderid(order_id, query.gateway_name)))
+        return encoded(await service.orders.cancel(vt_orderid_of(order_id, query.gateway_name)))
 
 
-def _vt_orderid(order_id: str, gateway_name: str | None) -> str:
+def vt_orderid_of(order_id: str, gateway_name: str | None) -> str:
+    """Return ``order_id``, with the gateway's name before it if that is missing."""
     if gateway_name is None or order_id.startswith(f"{gateway_name}."):
         return order_id
     return f"{gateway_name}.{order_id}"
 
 
-def _only_gateway(state: State, vt_symbol: str) -> str:
+def only_gateway(state: State, vt_symbol: str) -> str:
     """Return the gateway that has the contract.
 
     Raises:
