@@ -214,10 +214,14 @@ def _moment(text: str | None) -> datetime | None:
 
 def main() -> None:
     """Run the program; a ``CoreError`` is its message and exit code 1, never a traceback."""
+    code = 0
     try:
         app()
     except CoreError as error:
+        code = 1
         err.print(f"[red]{error.title}:[/red] {escape(error.detail)}", highlight=False, soft_wrap=True)
         for row in error.extra.get("rows", ()):
             err.print(f"  row {row['row']}: {escape(row['reason'])}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+    # Not above: the error and all that its frames hold would be kept to the very end, and DuckDB's binding then prints
+    # a page of leaks below the message.
+    sys.exit(code)

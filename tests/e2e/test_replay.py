@@ -15,6 +15,9 @@ Start = Callable[..., ServiceProcess]
 
 REPLAY = """
 demo = false
+[history]
+record_ticks = true
+record_bars = true
 [gateways.SIM]
 class = "vnpy_core.engine.sim.SimGateway"
 auto_connect = {auto}
@@ -104,8 +107,9 @@ def test_three_official_strategies_on_recorded_bars(service: Start, recorded: Pa
             ("BTCUSDT.GLOBAL", 45031),
             ("USDJPY.IDEALPRO", 1000),
         }
-        bars = core.get("/api/v1/data/bars", vt_symbol="BTCUSDT.GLOBAL", interval="1m", limit=10)["bars"]
-        assert len(bars) == 10
+        replayed = {"vt_symbol": "BTCUSDT.GLOBAL", "interval": "1m", "start": "2022-01-03T00:00:00Z", "limit": 5000}
+        bars = core.get("/api/v1/data/bars", **replayed)["bars"]
+        assert len(bars) == 5000
 
         add_strategies(core, "BTCUSDT.GLOBAL")
         with Stream(core.url, "order", "trade", "position") as stream:
@@ -127,6 +131,8 @@ def test_three_official_strategies_on_recorded_bars(service: Start, recorded: Pa
         net = sum(t["volume"] * (1 if t["direction"] == "LONG" else -1) for t in trades)
         held = sum(p["volume"] for p in core.get("/api/v1/trading/positions")["positions"])
         assert held == pytest.approx(net)
+        assert core.get("/api/v1/data/bars", **replayed)["bars"] == bars  # it was not recorded over
+        assert core.get("/api/v1/data/overview")["overview"] == overview
         log = core.data_dir / "logs"
         assert not any("Traceback" in file.read_text(errors="replace") for file in log.glob("*"))
 

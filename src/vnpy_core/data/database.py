@@ -20,6 +20,13 @@ from vnpy_core.errors import CoreError, DataRejected, Unavailable
 _UPGRADE_TIMEOUT_S = 600.0
 _GOODBYE_S = 2.0
 
+_ADVICE = {
+    "sqlite": (
+        " Correct database.url, or see to the file and its disk. A damaged one can be moved away with its -wal and "
+        "-shm: facts are then recorded again from the journal, strategies are taken from cta_strategy_setting.json."
+    )
+}
+
 _log = logging.getLogger(__name__)
 
 
@@ -185,7 +192,7 @@ class DatabaseManager(SqlConnections):
                 return
             engine = create_engine(self._url, **self._options)
             try:
-                with self._errors(engine, " Correct database.url, or see to the database."):
+                with self._errors(engine, _ADVICE.get(self.dialect, " Correct database.url, or see to the database.")):
                     await self._prepare(engine)
             except BaseException as error:
                 if isinstance(error, CoreError):

@@ -6,10 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+import msgspec
+
 from vnpy_core import models
 from vnpy_core.data.journal_file import Latest
 from vnpy_core.enums import StrategyState
-from vnpy_core.errors import Invalid
+from vnpy_core.errors import Invalid, Unavailable
 from vnpy_core.events import Event, decode_fact
 from vnpy_core.models import Model
 
@@ -186,7 +188,11 @@ class ReadModel:
                 self.logs.append(event)
 
     async def restore(self, journal: LatestFacts) -> list[models.OrderIntent]:
-        """Fill the empty model with what the journal holds, and return the order intents in it, oldest first."""
+        """Fill the empty model with what the journal holds, and return the order intents in it, oldest first.
+
+        Raises:
+            Unavailable: the journal cannot be read, or holds a fact that this version does not understand.
+        """
         for kind, table in self._tables.items():
             if kind in models.FACTS:
                 events = map(_event, await journal.latest(kind.topic, self._keep_final))
@@ -197,7 +203,15 @@ class ReadModel:
 
 def _event(latest: Latest) -> tuple[int, Event]:
     record = latest.record
-    data = decode_fact(record.topic, record.payload)
+    try:
+        data = decode_fact(record.topic, record.payload)
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise Unavailable(
+            f"Fact {record.seq} of the journal ({record.topic}) cannot be read by this version: {error}. Start the "
+            "version that has written it, or move journal.db with its -wal and -shm away; what was recorded so far is "
+            "also in the SQL database.",
+            code="journal_unreadable",
+        ) from error
     event = Event.restored(data, seq=record.seq, topic=record.topic, ts=record.ts, payload=record.payload)
     return latest.first_seq, event
 

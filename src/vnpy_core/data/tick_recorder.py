@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import islice
@@ -33,12 +33,23 @@ class HistoryRecorder:
 
     While the store fails, ticks and bars wait, ``capacity`` of each; then the oldest are dropped and counted, and
     each further attempt comes after a longer pause.
+
+    ``is_live`` tells of a gateway whether its market is one. A replay's is not: its ticks are made of what the store
+    has, and would be written over it.
     """
 
-    def __init__(self, store: HistoryStore, settings: HistorySettings, *, capacity: int = 50_000) -> None:
+    def __init__(
+        self,
+        store: HistoryStore,
+        settings: HistorySettings,
+        *,
+        capacity: int = 50_000,
+        is_live: Callable[[str], bool] = lambda gateway_name: True,
+    ) -> None:
         self._store = store
         self._settings = settings
         self._capacity = capacity
+        self._is_live = is_live
         self._arrived: deque[Tick] = deque()
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -80,7 +91,9 @@ class HistoryRecorder:
         """Take note of the ticks among ``events``. On the loop."""
         if self._task is None:
             return
-        self._arrived.extend(event.data for event in events if isinstance(event.data, Tick))
+        ticks = [event.data for event in events if isinstance(event.data, Tick)]
+        live = {name: self._is_live(name) for name in {tick.gateway_name for tick in ticks}}
+        self._arrived.extend(tick for tick in ticks if live[tick.gateway_name])
         while len(self._arrived) > self._capacity:
             self._arrived.popleft()
             self._overflowed += 1

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from vnpy.event import Event
+from vnpy.trader import utility
 from vnpy.trader.constant import Direction, Status
 from vnpy.trader.object import OrderData, TickData, TradeData
 from vnpy_ctastrategy import APP_NAME, CtaTemplate, StopOrder
@@ -15,6 +16,7 @@ from vnpy_ctastrategy.base import StopOrderStatus
 from vnpy_core.engine.cta_state import StrategyStates
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.single_writer import on_event_thread
+from vnpy_core.errors import ConfigError
 
 REFERENCE_PREFIX = f"{APP_NAME}_"
 # In vn.py's data file beside the variables; no attribute can have this name.
@@ -35,8 +37,14 @@ class OrderRouting(StrategyStates):
         super().__init__(*args)
 
     def load_strategy_data(self) -> None:
-        super().load_strategy_data()
+        try:
+            super().load_strategy_data()
+        except ConfigError as error:
+            raise ConfigError(f"{error.detail}. Without it strategies begin anew, with pos 0") from error
         for name, saved in self.strategy_data.items():
+            if not isinstance(saved, dict):
+                path = utility.get_file_path(self.data_filename)
+                raise ConfigError(f"In {path} the entry of {name!r} must be a JSON object: correct it, or remove it")
             self._fills[name].extend(saved.get(FILLS_KEY, ()))
             self.vt_tradeids.update(self._fills[name])
 

@@ -87,6 +87,10 @@ class GatewaySession:
         note = getattr(self._gateway, "status_note", None) if self._state is GatewayState.CONNECTED else None
         return note if isinstance(note, str) else None
 
+    def replays(self) -> bool:
+        """Tell whether it shows a market of the past, made of the history store's data."""
+        return getattr(self._gateway, "replay_progress", None) is not None
+
     def default_setting(self) -> dict[str, Any]:
         """Return what ``connect`` asks for, with vn.py's defaults; a list is the choices, the first the default."""
         return copy.deepcopy(dict(self._gateway.get_default_setting())) if self._gateway is not None else {}

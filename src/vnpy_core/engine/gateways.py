@@ -50,6 +50,11 @@ class GatewayHost:
         """
         return self._session(name).status()
 
+    def replays(self, name: str) -> bool:
+        """Tell whether a gateway shows a market of the past, made of the history store's data."""
+        session = self._sessions.get(name)
+        return session is not None and session.replays()
+
     def connect(self, name: str, setting: Mapping[str, Any] | None = None) -> Future[GatewayStatus]:
         """Begin to connect and return at once; the future holds the status in which the attempt ends.
 

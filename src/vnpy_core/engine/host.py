@@ -49,6 +49,14 @@ class EngineHost:
         if not SETTINGS["datafeed.name"] and datafeed.datafeed is None:
             datafeed.datafeed = datafeed.BaseDatafeed()  # what vn.py would make too, after printing that none is set
         self.event_engine = CoreEventEngine(engine.timer_interval_s, high_water=engine.queue_high_water)
+        try:
+            self._add_engines()
+        except BaseException:
+            self.event_engine.stop()
+            raise
+
+    def _add_engines(self) -> None:
+        engine = self.config.engine
         self.bridge = Bridge(self.event_engine, tick_buffer=engine.tick_buffer)
         self.main_engine = CoreMainEngine(self.event_engine)
         self.gateways = GatewayHost(self.main_engine, self.event_engine, self.config.gateways)

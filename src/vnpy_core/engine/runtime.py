@@ -71,8 +71,8 @@ def _make_folders(data_dir: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise ConfigError(
-            f"the data folder {data_dir} cannot be written ({error.strerror}): "
-            "make it writable, or set VNPY_DATA_DIR to a folder that is"
+            f"{error.filename or data_dir} cannot be written ({error.strerror}): "
+            "make the data folder writable, or set VNPY_DATA_DIR to one that is"
         ) from error
 
 
@@ -157,15 +157,18 @@ def _save_json(filename: str, data: dict[str, Any]) -> None:
 
 def _load_json(filename: str) -> Any:
     """Raises:
-    ConfigError: the file is not JSON; vn.py's own message would not say which file.
+    ConfigError: the file is not a JSON object; vn.py's own message would not say which file.
     """
     path = _vnpy_path(filename)
     if not path.exists():
         _save_json(filename, {})
     try:
-        return json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except (ValueError, OSError) as error:
         raise ConfigError(f"{path} cannot be read as JSON ({error}): correct it, or move it away") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} must hold a JSON object: correct it, or move it away")
+    return content
 
 
 def _vnpy_path(filename: str) -> Path:

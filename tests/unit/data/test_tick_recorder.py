@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,6 +99,16 @@ async def test_nothing_is_recorded_unless_it_is_asked_for(store: MoodyHistory) -
     assert (idle.recording, idle.pending, idle.healthy) == (False, 0, True)
     await idle.stop()
     assert store.attempts == 0
+
+
+async def test_what_a_replay_shows_is_not_written_over_what_it_is_made_of(store: MoodyHistory) -> None:
+    settings = HistorySettings(flush_interval_ms=10, record_ticks=True, record_bars=True)
+    recording = HistoryRecorder(store, settings, is_live=lambda gateway_name: gateway_name != "REPLAY")
+    await recording.start()
+    replayed = msgspec.structs.replace(tick(0, symbol="cu2501"), gateway_name="REPLAY")
+    recording.on_events(events(replayed, tick(0), tick(61)))
+    await recording.stop()
+    assert (ticks_in(store), ticks_in(store, "cu2501"), bars_of(store, "cu2501")) == (2, 0, [])
 
 
 async def test_ticks_are_stored_with_every_field(store: MoodyHistory) -> None:
