@@ -1,20 +1,23 @@
 """The other side of the bus: consumers and senders of commands as another service would be, one for each transport."""
 
 import asyncio
+import contextlib
 import itertools
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import NotFoundError
+from nats.js.errors import FetchTimeoutError, NotFoundError
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from tests.servers import Server
 from vnpy_core.bus.background import end
@@ -76,6 +79,12 @@ class Outside(ABC):
         """Return a context manager that gives an ``Inbox`` of what is published under ``topics`` from now on."""
 
     @abstractmethod
+    def follow(self) -> Any:
+        """Return a context manager that gives an ``Inbox`` of all facts, from the first one on, whatever happens to the
+        server: a consumer that connects again, and may get some of them twice.
+        """
+
+    @abstractmethod
     async def kept(self) -> list[Delivery]:
         """Return all facts that the server has."""
 
@@ -102,6 +111,9 @@ class MemoryOutside(Outside):
             async with _pumping(lambda: subscription.next(), inbox):
                 yield inbox
 
+    def follow(self) -> Any:
+        return self.live(*PUBLIC_FACT_TOPICS)
+
     async def kept(self) -> list[Delivery]:
         return []
 
@@ -117,11 +129,15 @@ class NatsOutside(Outside):
     async def client(self) -> AsyncIterator[Client]:
         assert self.server is not None
         client = Client()
-        await client.connect(self.server.url, allow_reconnect=False)
         try:
+            await client.connect(
+                self.server.url, allow_reconnect=False, max_reconnect_attempts=1, reconnect_time_wait=0,
+                connect_timeout=1, ping_interval=1, error_cb=_quiet,
+            )  # fmt: skip
             yield client
         finally:
-            await client.close()
+            with contextlib.suppress(TimeoutError, OSError, nats.errors.Error):
+                await asyncio.wait_for(client.close(), 1)
 
     @asynccontextmanager
     async def live(self, *topics: str) -> AsyncIterator[Inbox]:
@@ -135,6 +151,26 @@ class NatsOutside(Outside):
                 await client.subscribe(f"{self.prefix}.{topic}", cb=take)
                 await client.subscribe(f"{self.prefix}.{topic}.>", cb=take)
             await client.flush()
+            yield inbox
+
+    @asynccontextmanager
+    async def follow(self) -> AsyncIterator[Inbox]:
+        inbox = Inbox()
+        config = ConsumerConfig(durable_name="follower", deliver_policy=DeliverPolicy.ALL, ack_wait=2)
+
+        async def following() -> None:
+            async with self.client() as client:
+                stream = f"{self.prefix}_facts"
+                consumer = await client.jetstream(timeout=1).pull_subscribe(
+                    f"{self.prefix}.>", durable="follower", stream=stream, config=config
+                )
+                while client.is_connected:
+                    with contextlib.suppress(FetchTimeoutError):
+                        for message in await consumer.fetch(100, timeout=0.5):
+                            await inbox.put(self._delivery(message))
+                            await message.ack()
+
+        async with _trying(following, (nats.errors.Error, OSError)):
             yield inbox
 
     async def kept(self) -> list[Delivery]:
@@ -172,9 +208,9 @@ class RedisOutside(Outside):
     kind = "redis"
 
     @asynccontextmanager
-    async def client(self) -> AsyncIterator["Redis[bytes]"]:
+    async def client(self, **options: Any) -> AsyncIterator["Redis[bytes]"]:
         assert self.server is not None
-        client = Redis.from_url(self.server.url, protocol=2)
+        client = Redis.from_url(self.server.url, protocol=2, **options)
         try:
             yield client
         finally:
@@ -210,6 +246,22 @@ class RedisOutside(Outside):
             async with _pumping(following, inbox):
                 yield inbox
 
+    @asynccontextmanager
+    async def follow(self) -> AsyncIterator[Inbox]:
+        inbox = Inbox()
+        places: dict[Any, Any] = {f"{self.prefix}.{topic}".encode(): b"0" for topic in PUBLIC_FACT_TOPICS}
+
+        async def following() -> None:
+            async with self.client(socket_timeout=1.0) as client:
+                while True:
+                    for key, entries in await client.xread(places, block=200) or []:
+                        for entry_id, fields in entries:
+                            await inbox.put(self._delivery(key, fields))
+                            places[key] = entry_id
+
+        async with _trying(following, (RedisError, OSError)):
+            yield inbox
+
     async def kept(self) -> list[Delivery]:
         found = []
         async with self.client() as client:
@@ -241,6 +293,30 @@ def _under(topic: str, family: str) -> bool:
 
 def _seq(delivery: Delivery) -> int:
     return msgspec.json.decode(delivery.body).get("seq") or 0
+
+
+async def _quiet(error: Exception) -> None:
+    """It is what the tests are about."""
+
+
+@asynccontextmanager
+async def _trying(
+    following: Callable[[], Awaitable[None]], failures: tuple[type[Exception], ...]
+) -> AsyncIterator[None]:
+    """Run ``following`` in the background, again whenever it fails."""
+
+    async def keep_on() -> None:
+        while True:
+            with contextlib.suppress(*failures):
+                await following()
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(keep_on())
+    try:
+        yield
+        assert not task.done(), task
+    finally:
+        await end(task)
 
 
 @asynccontextmanager
