@@ -86,6 +86,7 @@ class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
     market_sent: Annotated[int, msgspec.Meta(description="Ticks, bars and log lines sent since the start")] = 0
     market_dropped: Annotated[int, msgspec.Meta(description="Those that the server did not take in time")] = 0
     facts_rejected: Annotated[int, msgspec.Meta(description="Facts that the server never takes, for their size")] = 0
+    takes_commands: Annotated[bool, msgspec.Meta(description="Commands of other services are taken now")] = False
     commands: Annotated[int, msgspec.Meta(description="Commands that came since the start")] = 0
 
 

@@ -30,6 +30,7 @@ class CommandListener:
         self._running: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self.taken = 0
+        self.listening = False
         self.detail: str | None = None
 
     async def start(self) -> None:
@@ -41,6 +42,7 @@ class CommandListener:
         task, self._task = self._task, None
         if task is not None:
             await end(task)
+            self.listening = False
         if self._running:
             _, late = await asyncio.wait(set(self._running), timeout=timeout_s)
             await asyncio.gather(*map(end, late))
@@ -50,11 +52,12 @@ class CommandListener:
         while True:
             try:
                 async with contextlib.aclosing(await self._transport.listen()) as commands:
-                    delay, self.detail = self._retry_s[0], None
+                    delay, self.detail, self.listening = self._retry_s[0], None, True
                     async for command in commands:
                         await self._free.acquire()
                         self._begin(command)
             except Exception as error:  # noqa: BLE001  the edge of a background task: it must outlive its errors
+                self.listening = False
                 self._fail("Commands of the bus cannot be taken", error)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, longest)

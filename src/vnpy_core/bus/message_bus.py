@@ -110,6 +110,7 @@ class MessageBus:
             market_sent=self._market.sent,
             market_dropped=self._market.dropped,
             facts_rejected=self._facts.dead_letters,
+            takes_commands=self._inbound is not None and self._inbound.listening,
             commands=self._inbound.taken if self._inbound is not None else 0,
         )
 

@@ -1,12 +1,11 @@
 """NatsTransport: the bus on NATS. Facts are kept by JetStream; market data and commands are plain messages.
 
-Facts go out many at a time and only the last of them asks for an acknowledgement: each says which sequence number it
-expects the stream to have reached (``Nats-Expected-Last-Sequence``), so if the last one is stored, all are, in order.
+Facts go out many at a time and only the last of them asks for an acknowledgement: each says which one it expects the
+stream to end with (``Nats-Expected-Last-Msg-Id``), so if the last one is stored, all are, in order.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 import nats.js.errors
@@ -21,7 +20,7 @@ from vnpy_core.ports import BusCommand, BusFact, BusMessage
 
 SIGNATURE_HEADER = "VnPy-Signature"
 MESSAGE_ID = "Nats-Msg-Id"
-EXPECTED = "Nats-Expected-Last-Sequence"
+EXPECTED = "Nats-Expected-Last-Msg-Id"
 
 # Between two acknowledgements, and between two turns of the loop.
 _ACKNOWLEDGED_FACTS = 500
@@ -32,7 +31,7 @@ _UNSENT_BYTES = 4 << 20
 _QUEUED_COMMANDS = 1_000
 _DUPLICATE_WINDOW_S = 120.0
 _HEADER_BYTES = 256
-_WRONG_LAST_SEQUENCE = 10071
+_WRONG_LAST_ID = 10070
 
 
 class _Error(msgspec.Struct):
@@ -43,7 +42,6 @@ class _Error(msgspec.Struct):
 class _Acknowledgement(msgspec.Struct):
     """What JetStream answers to a message."""
 
-    seq: int = 0
     error: _Error | None = None
 
 
@@ -62,7 +60,6 @@ class NatsTransport:
         self._max_age_s = max_age_s
         self._max_len = max_len
         self._stream = f"{prefix}_facts"
-        self._last = 0
         self._facts = NatsLink(server, f"{prefix} facts", self._prepare)
         self._market = NatsLink(server, f"{prefix} market")
         self._inbound = NatsLink(server, f"{prefix} commands")
@@ -71,7 +68,6 @@ class NatsTransport:
         async def ask(client: Client) -> str | None:
             manager = client.jsm()
             state = (await manager.stream_info(self._stream)).state
-            self._last = state.last_seq
             if state.last_seq == 0:
                 return ""
             try:
@@ -96,44 +92,32 @@ class NatsTransport:
                 start, size = end, 0
 
     async def _store(self, facts: Sequence[BusFact]) -> None:
-        if await self._store_at_once(facts):
-            return
-        # The stream is not where we thought: some of them are in it already, or it is not ours alone. One after the
-        # other, each acknowledged, they come in order all the same, and those that it has are recognised.
-        for fact in facts:
-            self._last = self._sequence(await self._facts.call(self._request(fact, {MESSAGE_ID: fact.id})))
+        error = await self._store_at_once(facts)
+        if error is not None and error.err_code == _WRONG_LAST_ID:
+            # Somebody else's message came between. One after the other, each acknowledged, they come in order all the
+            # same, and those that the stream has are recognised.
+            for fact in facts:
+                error = await self._store_at_once([fact])
+                if error is not None:
+                    break
+        if error is not None:
+            raise Unavailable(f"NATS at {self.address} did not store facts: {error.description}.")
 
-    async def _store_at_once(self, facts: Sequence[BusFact]) -> bool:
-        """Send all of them, and return whether the stream was where we thought; if not, it may have taken some."""
+    async def _store_at_once(self, facts: Sequence[BusFact]) -> _Error | None:
+        """Send all of them and return what is wrong with the last; if something is, the server may have taken some."""
 
         async def publish(client: Client) -> _Acknowledgement:
+            headers = {MESSAGE_ID: facts[0].id}
             for number, fact in enumerate(facts[:-1]):
-                await client.publish(self._subject(fact.topic), fact.body, headers=self._headers(fact, number))
+                await client.publish(self._subject(fact.topic), fact.body, headers=headers)
+                headers = {MESSAGE_ID: facts[number + 1].id, EXPECTED: fact.id}
                 if number % _TURN == _TURN - 1:
                     await asyncio.sleep(0)
-            return await self._request(facts[-1], self._headers(facts[-1], len(facts) - 1))(client)
-
-        answer = await self._facts.call(publish)
-        if answer.error is not None and answer.error.err_code == _WRONG_LAST_SEQUENCE:
-            return False
-        self._last = self._sequence(answer)
-        return True
-
-    def _request(
-        self, fact: BusFact, headers: dict[str, str]
-    ) -> Callable[[Client], Coroutine[Any, Any, _Acknowledgement]]:
-        async def request(client: Client) -> _Acknowledgement:
-            answer = await client.request(
-                self._subject(fact.topic), fact.body, timeout=self._server.timeout_s, headers=headers
-            )
+            final, timeout_s = facts[-1], self._server.timeout_s
+            answer = await client.request(self._subject(final.topic), final.body, timeout=timeout_s, headers=headers)
             return _acknowledgement.decode(answer.data)
 
-        return request
-
-    def _sequence(self, answer: _Acknowledgement) -> int:
-        if answer.error is not None:
-            raise Unavailable(f"NATS at {self.address} did not store facts: {answer.error.description}.")
-        return answer.seq
+        return (await self._facts.call(publish)).error
 
     async def send(self, messages: Sequence[BusMessage]) -> None:
         async def publish(client: Client) -> None:
@@ -203,13 +187,9 @@ class NatsTransport:
             present = {name: getattr(info.config, name) for name in wanted}
             if present | {"subjects": sorted(present["subjects"] or [])} != wanted:
                 info = await manager.update_stream(info.config.evolve(**wanted))
-        self._last = info.state.last_seq
 
     def _subject(self, topic: str) -> str:
         return f"{self._prefix}.{topic}"
-
-    def _headers(self, fact: BusFact, number: int) -> dict[str, str]:
-        return {MESSAGE_ID: fact.id, EXPECTED: str(self._last + number)}
 
     def _command(self, message: Msg) -> BusCommand:
         headers = message.headers or {}

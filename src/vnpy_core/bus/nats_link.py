@@ -193,7 +193,9 @@ def explain(error: Exception) -> str:
             return f"refused: {error.description}."
         case nats.errors.OutboundBufferLimitError():
             return "takes less than is sent to it."
-    text = str(error).removeprefix("nats: ")
+    text = str(error).removeprefix("nats: ").strip("'")
+    if "authorization" in text.lower():
+        return "does not accept the credentials of bus.url or bus.credentials."
     return f"failed: {text or type(error).__name__}."
 
 
