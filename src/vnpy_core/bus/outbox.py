@@ -102,14 +102,21 @@ class Outbox:
             raise Overflow
         if self.market > (self._max_market if self.blocked else BURST_EVENTS):
             self._conflate()
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_result(None)
+        self.wake()
 
     def put_message(self, message: Message) -> None:
         self._items.append(message)
         self.messages += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Have ``ready`` return, though nothing was queued."""
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._items
 
     def take(self) -> "Batch | Message | None":
         """Return the next thing to send, or ``None``."""

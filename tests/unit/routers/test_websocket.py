@@ -99,6 +99,7 @@ async def test_a_client_that_is_too_slow_is_closed_with_its_code(service: Memory
     connection.say({"type": "subscribe", "id": 1, "topics": ["order"]})
     await connection.text()
     connection.reading.clear()
+    await service.tell(msgspec.structs.replace(examples.ORDER, traded=2.0))  # this one is in hand, and waits for nobody
     await service.tell(
         *(msgspec.structs.replace(examples.ORDER, vt_orderid=f"SIM.{number}") for number in range(10_002))
     )
