@@ -6,7 +6,7 @@ NaN and infinity as ``null`` (msgspec's rule for JSON). Each fact has a ``key``:
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -429,6 +429,7 @@ class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
     """An order about to be sent, and then what became of the sending. Internal: journaled, never published.
 
     ``outcome`` is null until the engine answered; an intent left so by a crash is an order whose fate is unknown.
+    REFUSED: somebody looked at it and said no; NOT_SENT: it came to nobody, and may be tried again.
     """
 
     topic: ClassVar[str] = "intent"
@@ -445,9 +446,11 @@ class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
     volume: float
     reference: str
     created: Timestamp
-    outcome: Annotated[str | None, msgspec.Meta(description="SENT, REFUSED or UNKNOWN")] = None
+    outcome: Annotated[
+        Literal["SENT", "REFUSED", "NOT_SENT", "UNKNOWN"] | None, msgspec.Meta(description="null: not known yet")
+    ] = None
     vt_orderid: str | None = None
-    reason: str | None = None
+    reason: Annotated[str | None, msgspec.Meta(description="Why it was not sent, or is not known to be")] = None
 
     @property
     def key(self) -> str:
@@ -455,7 +458,7 @@ class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_final(self) -> bool:
-        return self.outcome in ("SENT", "REFUSED")
+        return self.outcome in ("SENT", "REFUSED", "NOT_SENT")
 
 
 class CommandRecord(Model, frozen=True, kw_only=True, gc=False):

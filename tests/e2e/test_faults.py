@@ -168,6 +168,9 @@ def test_failures_are_reported_and_stop_nothing_else(core: ServiceProcess) -> No
         assert unknown["code"] == "outcome_unknown"
         assert "the line broke" in unknown["detail"]
         assert core.get("/api/v1/system/status")["unknown_orders"] == 1
+        (intent,) = core.get("/api/v1/trading/intents", outcome="UNKNOWN")["intents"]
+        assert (intent["intent_id"], intent["symbol"], intent["outcome"]) == (unknown["intent_id"], "BAD", "UNKNOWN")
+        assert "the line broke" in intent["reason"]
 
         refused = core.call(
             "POST", "/api/v1/trading/orders", status=(404, 409, 503), **order | {"gateway_name": "GONE"}

@@ -18,8 +18,8 @@ from vnpy.trader.event import EVENT_LOG, EVENT_TICK, EVENT_TRADE
 from vnpy.trader.object import BarData, HistoryRequest, TickData
 from vnpy_ctastrategy import CtaStrategyApp
 
-from tests.integration.sim_client import BITCOIN, Client, client
-from tests.unit.engine.sim.recording import Recording
+from tests.integration.sim_client import BITCOIN, REBAR, Client, client
+from tests.unit.engine.sim.recording import Recording, bar
 from vnpy_core.engine.sim.replay import ReplayProgress
 from vnpy_core.errors import ConfigError
 
@@ -254,6 +254,55 @@ def test_closing_does_not_wait_for_a_client_that_does_not_answer(sim: Client, bi
     sim.gateway.close()
     assert time.monotonic() - began < 5
     release.set()
+
+
+def made_up() -> Recording:
+    """An hour of minutes: no recorded file is needed."""
+    start = datetime(2026, 1, 5, 9, tzinfo=database.DB_TZ)
+    return Recording([bar(start + timedelta(minutes=n), 3500, 3505, 3495, 3502) for n in range(60)])
+
+
+def test_a_replay_that_has_finished_stays_finished_until_it_is_asked_for(tmp_path: Path) -> None:
+    recording, path = made_up(), str(tmp_path / "sim.db")
+    with client() as sim:
+        replay(sim, recording, REBAR, persist=path)
+        sim.subscribe(REBAR)
+        run(sim)
+        order = sim.send(1, 3600, vt_symbol=REBAR)
+        sim.wait_for_state(order, "ALLTRADED")
+    with client() as sim:  # the service is started again
+        replay(sim, recording, REBAR, persist=path, replay_begin="connect")
+        sim.subscribe(REBAR)
+        sim.wait(lambda: any("replay has finished before" in log.msg for log in sim.of(EVENT_LOG)))
+        assert (progress(sim).state, progress(sim).fraction, progress(sim).ticks) == ("FINISHED", 1, 0)
+        assert "begin anew" in (sim.gateway.status_note or "")
+        assert sim.of(EVENT_TICK) == []
+        assert [each.vt_orderid for each in sim.of(EVENT_TRADE)] == [order]
+
+        sim.gateway.close()
+        sim.forget()
+        replay(sim, recording, REBAR, persist=path)  # by hand: that is to see it again
+        run(sim)
+        assert len(sim.of(EVENT_TICK)) == progress(sim).ticks == 240
+    with client() as sim:
+        replay(sim, recording, REBAR, persist=path, replay_repeat=True)
+        sim.subscribe(REBAR)
+        run(sim)
+        assert len(sim.of(EVENT_TICK)) == 240
+    database.database = None
+
+
+def test_a_replay_in_the_middle_of_its_repetition_is_not_over(tmp_path: Path) -> None:
+    recording, path = made_up(), str(tmp_path / "sim.db")
+    with client() as sim:
+        replay(sim, recording, REBAR, persist=path)
+        run(sim)
+        replay(sim, recording, REBAR, persist=path)
+        assert progress(sim).state == "WAITING"
+    with client() as sim:
+        replay(sim, recording, REBAR, persist=path)
+        assert progress(sim).state == "WAITING"
+    database.database = None
 
 
 @pytest.mark.parametrize("class_name", ["AtrRsiStrategy", "DoubleMaStrategy", "BollChannelStrategy"])

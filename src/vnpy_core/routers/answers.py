@@ -13,6 +13,7 @@ from vnpy_core.models import (
     GatewayStatus,
     HistoryOverview,
     Order,
+    OrderIntent,
     Position,
     ServiceInstance,
     Strategy,
@@ -28,6 +29,13 @@ NextCursor = Annotated[str | None, msgspec.Meta(description="Ask again with it f
 
 class OrderPage(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[Order]
+    next_cursor: NextCursor
+
+
+class IntentPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders that were to be sent, and what is known of the sending."""
+
+    intents: list[OrderIntent]
     next_cursor: NextCursor
 
 

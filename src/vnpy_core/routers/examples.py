@@ -24,6 +24,11 @@ ORDER = models.Order(
     volume=2.0, traded=1.0, status=OrderStatus.PARTTRADED, datetime=_AT, reference="CtaStrategy_demo",
     client_order_id="desk-1-000042",
 )  # fmt: skip
+INTENT = models.OrderIntent(
+    intent_id="0d4f8a6c0a5b4d2f9a1e7c3b5d6f8a90", client_order_id="desk-1-000042", gateway_name="SIM", symbol="rb2501",
+    exchange=Exchange.SHFE, direction=Direction.LONG, offset=Offset.OPEN, type=OrderType.LIMIT, price=3500.0,
+    volume=2.0, reference="", created=_AT, outcome="UNKNOWN", reason="The engine did not answer within 5 s.",
+)  # fmt: skip
 TRADE = models.Trade(
     vt_tradeid="SIM.T26010500001", tradeid="T26010500001", vt_orderid="SIM.26010500001", orderid="26010500001",
     gateway_name="SIM", symbol="rb2501", exchange=Exchange.SHFE, vt_symbol="rb2501.SHFE", direction=Direction.LONG,

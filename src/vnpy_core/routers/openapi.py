@@ -19,10 +19,10 @@ _SCHEMAS: tuple[type, ...] = (
     answers.OrderPage, answers.TradePage, answers.PositionPage, answers.AccountPage, answers.ContractPage,
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
-    answers.ClassPage, answers.ServicePage, SubmitResult, Problem, reports.SystemStatus, reports.Readiness,
-    reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection, models.Log, models.Alert,
-    messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong, messages.Gap,
-    messages.Failure,
+    answers.ClassPage, answers.ServicePage, answers.IntentPage, SubmitResult, Problem, reports.SystemStatus,
+    reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
+    models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
+    messages.Gap, messages.Failure,
 )  # fmt: skip
 
 _WHEN = {

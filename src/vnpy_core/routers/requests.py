@@ -145,6 +145,12 @@ class OrderQuery(Page):
         return OrderFilter(**given, since=to_timestamp(self.since) if self.since else None)
 
 
+class IntentQuery(_Query):
+    outcome: Annotated[
+        Literal["UNKNOWN"], Field(description="What became of the sending; the others are in SQL / 发送结果")
+    ] = "UNKNOWN"
+
+
 class TradeQuery(Page):
     cursor: Annotated[str | None, _cursor("trades")] = None
     vt_symbol: VtSymbol | None = None
@@ -230,7 +236,10 @@ class OrderBody(_Body):
         str | None,
         Field(
             pattern=r"^[A-Za-z0-9._:-]{1,64}$",
-            description="Good for one order ever; a second use is refused / 只能使用一次，重复即拒绝",
+            description=(
+                "Good for one order ever; a second use is refused, but after a 503 (not sent) / "
+                "只能使用一次，重复即拒绝；503（未发出）后可再用"
+            ),
             examples=["desk-1-000042"],
         ),
     ] = None

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
 from vnpy_core.enums import Interval
-from vnpy_core.models import Bar, Contract, GatewayStatus, HistoryOverview, OrderSpec, Strategy, Tick
+from vnpy_core.models import Bar, Contract, GatewayStatus, HistoryOverview, OrderIntent, OrderSpec, Strategy, Tick
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.trading.orders import CancelResult, OrderFilter, SubmitResult
@@ -35,6 +35,8 @@ class State(Protocol):
 
 
 class Orders(Protocol):
+    @property
+    def unknown(self) -> list[OrderIntent]: ...
     async def submit(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> SubmitResult: ...
     async def cancel(self, vt_orderid: str) -> CancelResult: ...
     async def cancel_all(self, which: OrderFilter) -> list[CancelResult]: ...

@@ -13,6 +13,7 @@ from vnpy_core.routers.answers import (
     CancelAllResult,
     ContractPage,
     GatewayPage,
+    IntentPage,
     OrderPage,
     PositionPage,
     Subscription,
@@ -29,6 +30,7 @@ from vnpy_core.routers.requests import (
     CancelQuery,
     ContractQuery,
     GatewayQuery,
+    IntentQuery,
     JsonObject,
     OrderBody,
     OrderQuery,
@@ -56,6 +58,7 @@ def create_trading_router(service: Service) -> APIRouter:
     router = APIRouter(prefix="/trading", tags=["trading"])
     _add_gateways(router, service)
     _add_orders(router, service)
+    _add_intents(router, service)
     _add_lists(router, service)
     return router
 
@@ -142,9 +145,10 @@ def _add_orders(router: APIRouter, service: Service) -> None:
         summary="Send an order / 发送委托",
         description=(
             "The intent is on disk before the order goes out. 409: it was refused, the detail says why. 503: it was "
-            "not sent. **504: it may have been sent; look at the list before you repeat it.** Give a "
-            "`client_order_id` to be safe from sending twice. "
-            "委托意图先落盘再发出。409 为拒绝；503 为未发出；504 为结果未知，重发前请先查询委托。"
+            "not sent, and its `client_order_id` may be used again. **504: it may have been sent; look at the list "
+            "before you repeat it.** Give a `client_order_id` to be safe from sending twice. "
+            "委托意图先落盘再发出。409 为拒绝；503 为未发出，client_order_id 可再用；"
+            "504 为结果未知，重发前请先查询委托。"
         ),
         responses=answer(examples.SUBMITTED, "It was sent / 已发出", 404, 409, 503, 504, status=201),
         dependencies=NO_QUERY,
@@ -195,6 +199,22 @@ def _add_orders(router: APIRouter, service: Service) -> None:
     )
     async def cancel_order(order_id: OrderPath, query: Annotated[CancelQuery, Query()]) -> Response:
         return encoded(await service.orders.cancel(vt_orderid_of(order_id, query.gateway_name)))
+
+
+def _add_intents(router: APIRouter, service: Service) -> None:
+    @router.get(
+        "/intents",
+        operation_id="list_intents",
+        summary="List orders whose fate is unknown / 查询结果未知的委托",
+        description=(
+            "What was asked, when, and why it is not known whether it went out, oldest first. Such an order is never "
+            "sent again by itself, and its client_order_id stays used: look for it in the list of orders or at the "
+            "broker. 列出是否发出尚不确定的委托请求及原因；不会自动重发，请在委托列表或柜台核对。"
+        ),
+        responses=answer(IntentPage(intents=[examples.INTENT], next_cursor=None), "The orders / 委托请求"),
+    )
+    async def list_intents(query: Annotated[IntentQuery, Query()]) -> Response:
+        return encoded(IntentPage(intents=service.orders.unknown, next_cursor=None))
 
 
 def vt_orderid_of(order_id: str, gateway_name: str | None) -> str:

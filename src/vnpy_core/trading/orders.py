@@ -8,7 +8,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -20,6 +20,7 @@ from vnpy_core.trading.event_thread import Call, EventThread, Unanswered, retrie
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+Outcome = Literal["SENT", "REFUSED", "NOT_SENT", "UNKNOWN"]
 
 # Gateways report an order while they send it, so its first state is usually there within a few milliseconds.
 FIRST_STATE_WAIT_S = 0.1
@@ -94,6 +95,10 @@ def strategy_of(reference: str) -> str | None:
     return name if engine and name else None
 
 
+def _refusal(error: CoreError) -> Outcome:
+    return "NOT_SENT" if isinstance(error, Unavailable) else "REFUSED"
+
+
 class SubmitResult(msgspec.Struct, frozen=True, kw_only=True):
     """An order that was sent. ``order`` is its first state, or null while the gateway has not told any."""
 
@@ -164,7 +169,8 @@ class OrderService:
 
         Raises:
             Conflict: ``client_order_id`` was used before; the detail names its order.
-            OrderRefused, NotFound, Unavailable: it was not sent.
+            OrderRefused, NotFound: it was not sent.
+            Unavailable: it came to nobody; ``client_order_id`` may be used again.
             OutcomeUnknown: it may have been sent. Never repeat it without a look at the order list.
         """
         intent_id = uuid.uuid4().hex
@@ -241,9 +247,10 @@ class OrderService:
             raise self._outcome_unknown(intent, reason) from error
         except OutcomeUnknown as error:
             await self._record(intent, "UNKNOWN", reason=error.detail)
+            error.extra["intent_id"] = intent.intent_id
             raise
         except CoreError as error:
-            await self._record(intent, "REFUSED", reason=error.detail)
+            await self._record(intent, _refusal(error), reason=error.detail)
             raise
         except Exception as error:  # a gateway may raise anything, and may have sent the order before
             logger.exception("Sending order intent %s failed", intent.intent_id)
@@ -272,7 +279,7 @@ class OrderService:
         return vt_orderid
 
     async def _record(
-        self, intent: OrderIntent, outcome: str, *, vt_orderid: str | None = None, reason: str | None = None
+        self, intent: OrderIntent, outcome: Outcome, *, vt_orderid: str | None = None, reason: str | None = None
     ) -> bool:
         """Journal what became of ``intent`` and return whether it is on disk already; if not, it will be later."""
         settled = msgspec.structs.replace(intent, outcome=outcome, vt_orderid=vt_orderid, reason=reason)
@@ -292,7 +299,7 @@ class OrderService:
             logger.warning("Order intent %s was sent after all, as %s", intent.intent_id, future.result())
             await self._record(intent, "SENT", vt_orderid=future.result())
         elif isinstance(error, CoreError) and not isinstance(error, OutcomeUnknown):
-            await self._record(intent, "REFUSED", reason=error.detail)
+            await self._record(intent, _refusal(error), reason=error.detail)
 
     def _on_events(self, events: Sequence[Event]) -> None:
         if self._first_states:
@@ -331,8 +338,10 @@ class OrderService:
         )  # fmt: skip
 
     def _remember(self, intent: OrderIntent) -> None:
+        if intent.outcome == "NOT_SENT":
+            self._forget(intent)
         # An id we made up equals its intent's id and comes never again, so it need not be kept.
-        if intent.client_order_id is not None and intent.client_order_id != intent.intent_id:
+        elif intent.client_order_id is not None and intent.client_order_id != intent.intent_id:
             self._by_client_order_id[intent.client_order_id] = intent
         if intent.outcome == "UNKNOWN":
             self._unknown[intent.intent_id] = intent
@@ -340,8 +349,11 @@ class OrderService:
             self._unknown.pop(intent.intent_id, None)
 
     def _forget(self, intent: OrderIntent) -> None:
-        if intent.client_order_id is not None:
-            self._by_client_order_id.pop(intent.client_order_id, None)
+        """Let the ``client_order_id`` be used again, if no later order has it already."""
+        client_order_id = intent.client_order_id or ""
+        used = self._by_client_order_id.get(client_order_id)
+        if used is not None and used.intent_id == intent.intent_id:
+            del self._by_client_order_id[client_order_id]
 
     def _outcome_unknown(self, intent: OrderIntent, reason: str) -> OutcomeUnknown:
         return OutcomeUnknown(

@@ -183,6 +183,12 @@ async def test_what_the_engine_says_is_passed_on(api: Api) -> None:
     api.service.engine.failure = OutcomeUnknown("The line broke.")
     unknown = await api.send("POST", "/trading/orders", ORDER, 504)
     assert unknown["code"] == "outcome_unknown"
+    (intent,) = (await api.get("/trading/intents", outcome="UNKNOWN"))["intents"]
+    assert intent["intent_id"] == unknown["intent_id"]
+    assert (intent["outcome"], intent["reason"]) == ("UNKNOWN", "The line broke.")
+    assert {name: intent[name] for name in ORDER} == ORDER
+    assert await api.get("/trading/intents") == {"intents": [intent], "next_cursor": None}
+    await api.get("/trading/intents", expect=422, outcome="SENT")
     api.service.engine.failure = None
     missing = await api.send("POST", "/trading/orders", ORDER | {"symbol": "xx"}, 404)
     assert missing["code"] == "unknown_contract"

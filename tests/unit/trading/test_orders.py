@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from vnpy_core.enums import Direction, Exchange, Offset, OrderStatus, OrderType
-from vnpy_core.errors import Conflict, NotFound, OrderRefused, OutcomeUnknown, Unavailable
+from vnpy_core.errors import Conflict, CoreError, NotFound, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, OrderIntent, OrderSpec
 from vnpy_core.trading.orders import OrderFilter, OrderService, strategy_of
@@ -204,7 +204,7 @@ async def test_a_sent_order_whose_outcome_cannot_be_recorded_is_not_called_sent(
     assert outcome.outcome == "SENT"
 
 
-@pytest.mark.parametrize("refusal", [OrderRefused("Not enough funds."), NotFound("No contract."), Unavailable("Down.")])
+@pytest.mark.parametrize("refusal", [OrderRefused("Not enough funds."), NotFound("No contract.")])
 async def test_a_refusal_is_recorded_with_its_reason(desk: Desk, refusal: OrderRefused) -> None:
     desk.engine.failure = refusal
     with pytest.raises(type(refusal)):
@@ -228,10 +228,42 @@ async def test_a_command_that_was_not_begun_in_time_is_withdrawn(desk: Desk) -> 
     with pytest.raises(Unavailable) as caught:
         await desk.service.submit(SPEC, "SIM", "mine-1")
     assert caught.value.error_code == "event_thread_busy"
-    assert desk.pipeline.outcomes() == [None, "REFUSED"]
+    assert desk.pipeline.outcomes() == [None, "NOT_SENT"]
     desk.thread.release()
     assert desk.engine.sent == []
     assert desk.service.unknown == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_was_not_sent_does_not_use_up_its_client_order_id(desk: Desk, restarted: bool) -> None:
+    desk.thread.held = True
+    with pytest.raises(Unavailable):
+        await desk.service.submit(SPEC, "SIM", "mine-1")
+    desk.thread.release()
+    desk.engine.failure = Unavailable("SIM is not connected.", code="gateway_not_connected")
+    with pytest.raises(Unavailable, match="not connected"):
+        await desk.service.submit(SPEC, "SIM", "mine-1")
+    now = desk
+    if restarted:
+        now = Desk()
+        assert await now.service.resolve_at_start(desk.pipeline.committed) == []
+    now.engine.failure = None
+    result = await now.service.submit(SPEC, "SIM", "mine-1")
+    assert result.vt_orderid == "SIM.1"
+    with pytest.raises(Conflict, match=r"is order SIM\.1"):
+        await now.service.submit(SPEC, "SIM", "mine-1")
+    assert len(now.engine.sent) == 1
+
+
+async def test_an_earlier_intent_that_was_not_sent_does_not_free_the_id_of_a_later_order(desk: Desk) -> None:
+    """The outcome of the first may reach the journal after the intent of the second."""
+    result = await desk.service.submit(SPEC, "SIM", "mine-1")
+    sent = desk.pipeline.committed[-1]
+    earlier = msgspec.structs.replace(sent, intent_id="earlier", outcome="NOT_SENT", vt_orderid=None)
+    after = Desk()
+    await after.service.resolve_at_start([sent, earlier])
+    with pytest.raises(Conflict, match=result.vt_orderid):
+        await after.service.submit(SPEC, "SIM", "mine-1")
 
 
 class SlowEngine(Engine):
@@ -259,8 +291,11 @@ def in_thread(fn: Callable[[], Any]) -> Future[Any]:
     return future
 
 
-@pytest.mark.parametrize(("failure", "outcome"), [(None, "SENT"), (OrderRefused("Too late."), "REFUSED")])
-async def test_a_begun_command_is_unknown_until_it_ends(failure: OrderRefused | None, outcome: str) -> None:
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [(None, "SENT"), (OrderRefused("Too late."), "REFUSED"), (Unavailable("Not connected."), "NOT_SENT")],
+)
+async def test_a_begun_command_is_unknown_until_it_ends(failure: CoreError | None, outcome: str) -> None:
     engine, pipeline = SlowEngine(), Pipeline()
     engine.failure = failure
     service = OrderService(engine, in_thread, pipeline, pipeline, timeout_s=0.05)

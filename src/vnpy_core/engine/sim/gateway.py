@@ -36,6 +36,7 @@ from vnpy_core.engine.sim.venue import Venue
 from vnpy_core.engine.vn_enums import to_vn
 
 _NEVER = float("inf")
+_HOW_TO_REPEAT = "disconnect and connect to begin anew"
 
 
 class SimGateway(BaseGateway):
@@ -88,9 +89,10 @@ class SimGateway(BaseGateway):
         with self._lifecycle:
             venue = self._venue
             if venue is None or venue.settings != settings or self._feed_failed or self._replays_again(venue):
+                anew = self._end_told and not self._is_dropped
                 self._stop_feed()
                 self._leave()
-                venue = Venue(self.gateway_name, settings, self._default_path(), database.DB_TZ)
+                venue = Venue(self.gateway_name, settings, self._default_path(), database.DB_TZ, anew=anew)
                 self._wire = Wire(settings.parsed_faults())
                 self._end_told = self._feed_failed = False
                 self._venue = venue
@@ -231,6 +233,8 @@ class SimGateway(BaseGateway):
         progress = self.replay_progress
         if progress is None:
             return None
+        if progress.state == "FINISHED" and not progress.ticks:
+            return f"replay finished before; {_HOW_TO_REPEAT}"
         if progress.state == "FINISHED":
             return f"replay finished after {progress.ticks:,} ticks"
         return f"replay {progress.state.lower()}, {int(progress.fraction * 10) * 10} %"
@@ -262,7 +266,10 @@ class SimGateway(BaseGateway):
             self._end_told = True
             venue.save_feed()
             progress = venue.feed.progress
-            self.write_log(f"the replay has finished at {progress.clock.isoformat()} after {progress.ticks} ticks")
+            if progress.ticks:
+                self.write_log(f"the replay has finished at {progress.clock.isoformat()} after {progress.ticks} ticks")
+            else:
+                self.write_log(f"the replay has finished before, at {progress.clock.isoformat()}: {_HOW_TO_REPEAT}")
         return min(wire.due(), self._reconnect_at)
 
     def on_feed_tick(self, now: float) -> bool:

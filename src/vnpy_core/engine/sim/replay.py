@@ -30,7 +30,10 @@ class ReplayProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayFeed:
-    """Recorded markets of several contracts merged by time. Reading is lazy: memory does not grow with the data."""
+    """Recorded markets of several contracts merged by time. Reading is lazy: memory does not grow with the data.
+
+    ``resume_after`` is the last moment that was replayed before; ``is_over``: nothing is to come after it.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class ReplayFeed:
         in_flight: int,
         waits: bool,
         resume_after: datetime | None = None,
+        is_over: bool = False,
     ) -> None:
         ranges = _ranges(database, instruments, interval, zone)
         first = min(begin for begin, _ in ranges.values())
@@ -67,7 +71,7 @@ class ReplayFeed:
         self._speed = speed
         self._next: TickData | None = None
         self._count = 0
-        self._state: ReplayState = "WAITING" if waits else "RUNNING"
+        self._state: ReplayState = "FINISHED" if is_over else "WAITING" if waits else "RUNNING"
         self._from: tuple[float, datetime] | None = None  # the pace: this monotonic second is that recorded moment
 
     def start(self, now: float) -> None:

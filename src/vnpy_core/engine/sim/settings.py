@@ -33,6 +33,7 @@ DEFAULT_SETTING: dict[str, str | int | float | bool] = {
     "replay_start": "",
     "replay_end": "",
     "replay_begin": "subscribe",
+    "replay_repeat": False,
     "replay_in_flight": 1,
     "speed": 1.0,
     "contracts": "",
@@ -50,7 +51,8 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
     ones, 0: each every ``tick_interval_ms``. ``persist``: true for ``sim_<name>.db`` in vn.py's folder, false to forget
     everything with the process, or a path. ``balance`` is the deposit of a new account. ``speed``: 1 the recorded pace,
     0 as fast as the client handles ticks, of which ``replay_in_flight`` may wait. ``replay_begin``: with the first
-    subscription, with the connection, or on ``resume_replay``.
+    subscription, with the connection, or on ``resume_replay``. ``replay_repeat``: one that has finished begins anew
+    with the next start; if not, only with a new ``connect`` of the same process.
     """
 
     feed: Literal["random", "replay"]
@@ -69,6 +71,7 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
     replay_start: str
     replay_end: str
     replay_begin: Literal["subscribe", "connect", "command"]
+    replay_repeat: bool
     replay_in_flight: Annotated[int, msgspec.Meta(ge=1, le=4000)]
     speed: Rate
     contracts: list[dict[str, Any]]

@@ -31,12 +31,16 @@ log = logging.getLogger(__name__)
 class Venue:
     """Everything behind the wire. Not thread-safe: the gateway holds its lock around every call but ``feed.fetch``.
 
+    A replay goes on where the store says that it stood, or, with ``anew``, begins at its beginning.
+
     Raises:
         ConfigError: the settings do not fit the contracts or the recorded data.
         Unavailable: the file cannot be used.
     """
 
-    def __init__(self, name: str, settings: SimSettings, default_path: Path, zone: tzinfo) -> None:
+    def __init__(
+        self, name: str, settings: SimSettings, default_path: Path, zone: tzinfo, *, anew: bool = False
+    ) -> None:
         self.name = name
         self.settings = settings
         self.zone = zone
@@ -51,7 +55,7 @@ class Venue:
             saved = self.store.load(name, zone)
             self.exchange = self._exchange(saved)
             self.feed: RandomFeed | ReplayFeed = (
-                self._replay_feed(saved) if settings.feed == "replay" else self._random_feed()
+                self._replay_feed(saved, anew) if settings.feed == "replay" else self._random_feed()
             )
             if saved is not None:
                 self._restore(saved)
@@ -122,9 +126,11 @@ class Venue:
             ticks_per_second=self.settings.ticks_per_second,
         )
 
-    def _replay_feed(self, saved: Saved | None) -> ReplayFeed:
+    def _replay_feed(self, saved: Saved | None, anew: bool) -> ReplayFeed:
         settings = self.settings
-        goes_on = saved is not None and saved.account.feed == self._feed_identity and not saved.account.feed_finished
+        before = saved.account if saved is not None and saved.account.feed == self._feed_identity else None
+        if before is not None and before.feed_finished and (anew or settings.replay_repeat):
+            before = None
         return ReplayFeed(
             self.name,
             get_database(),
@@ -136,7 +142,8 @@ class Venue:
             speed=settings.speed,
             in_flight=settings.replay_in_flight,
             waits=settings.replay_begin != "connect",
-            resume_after=saved.account.clock if saved is not None and goes_on else None,
+            resume_after=before.clock if before is not None else None,
+            is_over=before is not None and before.feed_finished,
         )
 
     @cached_property
