@@ -43,7 +43,8 @@ class ServiceProcess:
         for name in ("LANGUAGE", "TZ"):
             self.environment.pop(name, None)
         if python_path is not None:
-            self.environment["PYTHONPATH"] = str(python_path)
+            paths = (str(python_path), self.environment.get("PYTHONPATH", ""))
+            self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         self.output = data_dir / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
