@@ -37,7 +37,7 @@ run: install
 	@exec $(BIN)/vnpy-core run $(ARGS)
 
 test: dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: dev
 	$(BIN)/ruff check .

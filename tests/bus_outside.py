@@ -156,19 +156,26 @@ class NatsOutside(Outside):
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[Inbox]:
         inbox = Inbox()
-        config = ConsumerConfig(durable_name="follower", deliver_policy=DeliverPolicy.ALL, ack_wait=2)
+        last = 0
 
         async def following() -> None:
+            # Not a consumer that acknowledges: what was on its way when the server went would come behind what follows.
+            nonlocal last
+            config = ConsumerConfig(
+                deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=last + 1, ack_policy=AckPolicy.NONE
+            )
             async with self.client() as client:
-                stream = f"{self.prefix}_facts"
                 consumer = await client.jetstream(timeout=1).pull_subscribe(
-                    f"{self.prefix}.>", durable="follower", stream=stream, config=config
+                    f"{self.prefix}.>", stream=f"{self.prefix}_facts", config=config
                 )
                 while client.is_connected:
                     with contextlib.suppress(FetchTimeoutError):
                         for message in await consumer.fetch(100, timeout=0.5):
+                            number = message.metadata.sequence.stream
+                            if number != last + 1:
+                                return  # some were lost on their way: again from there
+                            last = number
                             await inbox.put(self._delivery(message))
-                            await message.ack()
 
         async with _trying(following, (nats.errors.Error, OSError)):
             yield inbox

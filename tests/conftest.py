@@ -15,7 +15,9 @@ pytest_plugins = ["tests.servers.fixtures", "tests.servers.databases"]
 _RUNTIME = Path(tempfile.mkdtemp(prefix="vnpy-core-tests-"))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # xdist's own process: it runs no test, and its workers begin in its working folder
     # Not while this file is imported: it changes the working folder, and pytest looks for testpaths in it.
     for name in [name for name in os.environ if name.startswith("VNPY_")]:
         del os.environ[name]

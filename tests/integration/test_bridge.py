@@ -339,7 +339,7 @@ def broken_tick(**changes: Any) -> TickData:
         (EVENT_CTA_STRATEGY, {"strategy_name": "x"}),
         (EVENT_CORE_ALERT, "no alert"),
     ],
-    ids=repr,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 async def test_what_cannot_be_translated_is_counted_and_the_rest_arrives(
     engine: CoreEventEngine, bridge: Bridge, sink: Sink, event_type: str, data: Any

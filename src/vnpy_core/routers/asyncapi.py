@@ -42,7 +42,8 @@ What VnPy Core sends as it happens, on the WebSocket `/ws` and on the message bu
   arrays of events; on the bus each is a message of its own, with the same bytes.
 * A fact is on the bus at least once, and each time with the same id: the header `Nats-Msg-Id`, or the field `id` of the
   entry in a Redis stream. Pass over ids you have seen. The facts of a topic come in the order of `seq`; on NATS, where
-  one JetStream stream (`<prefix>_facts`) has all of them, those of all topics do.
+  one JetStream stream (`<prefix>_facts`) has all of them, those of all topics do: read it with an ordered consumer,
+  since one that acknowledges gets what was under way when its connection broke behind what follows.
 * On NATS market data is not kept: subscribe to it. On Redis each topic is a stream; the event is in the field `event`.
 * A command is signed: HMAC-SHA256 with the shared secret over the subject (with its prefix), a line feed and the body,
   in hexadecimal. On NATS it is a request with the signature in the header `VnPy-Signature`; on Redis an entry with the
