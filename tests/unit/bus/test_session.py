@@ -17,6 +17,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.arrived = asyncio.Event()
         self.writable = asyncio.Event()
         self.writable.set()
         self.broken = False
@@ -26,6 +27,7 @@ class Wire:
         if self.broken:
             raise OSError("gone")
         self.texts.append(text)
+        self.arrived.set()
 
 
 @pytest.fixture
@@ -56,7 +58,8 @@ def numbers(wire: Wire) -> list[int]:
 async def until(wire: Wire, count: int) -> None:
     async with asyncio.timeout(5):
         while len(wire.texts) < count:
-            await asyncio.sleep(0)
+            wire.arrived.clear()
+            await wire.arrived.wait()
 
 
 async def test_what_can_be_sent_is_sent_before_deliver_returns(session: Session, wire: Wire) -> None:
