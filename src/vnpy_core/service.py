@@ -20,10 +20,12 @@ from vnpy_core.data.cache.adapters import open_cache_writer
 from vnpy_core.data.cache.latest import LatestState
 from vnpy_core.data.cache.writer import CacheWriter
 from vnpy_core.data.database import DatabaseManager
+from vnpy_core.data.fact_queries import FactQueries
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.journal import Journal
+from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import ReadModel
-from vnpy_core.data.recorder import Recorder
+from vnpy_core.data.recorder import SINK, Recorder
 from vnpy_core.data.repositories import StrategyRepository
 from vnpy_core.data.strategy_mirror import StrategyMirror
 from vnpy_core.data.tick_recorder import HistoryRecorder
@@ -73,6 +75,7 @@ class VnPyCoreService:
     history_recorder: HistoryRecorder
     cache: CacheWriter | None
     data: VnPyDataAdapter
+    past: PastFacts
     hub: WebSocketHub
     bus: MessageBus
     orders: OrderService
@@ -152,6 +155,7 @@ class VnPyCoreService:
         intents = await self.read_model.restore(self.journal)
         for gone in {event.data.key for event in self.read_model.gateways.values()} - config.gateways.keys():
             self.read_model.gateways.remove(gone)
+        self.past = PastFacts(FactQueries(self.database, SINK), self.read_model, self.journal)
         self.cache = open_cache_writer(config.cache, self.journal, self.read_model)
         if self.cache is not None:
             await self.cache.start()

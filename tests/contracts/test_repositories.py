@@ -51,7 +51,8 @@ async def rows(database: DatabaseManager, table: Table) -> list[dict[str, Any]]:
 async def test_a_fact_is_stored_field_by_field(database: DatabaseManager) -> None:
     await FactRepository(database, "sql").upsert([record(5, facts.order(1, client_order_id="mine"))])
     [row] = await rows(database, orders)
-    assert row == msgspec.to_builtins(facts.order(1, client_order_id="mine")) | {"seq": 5, "ts": TS}
+    made = msgspec.to_builtins(facts.order(1, client_order_id="mine"))
+    assert row == made | {"seq": 5, "ts": TS, "moment": made["datetime"]}
 
 
 @pytest.mark.parametrize("model", FACT_TABLES, ids=lambda model: model.__name__)

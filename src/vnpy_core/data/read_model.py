@@ -25,7 +25,8 @@ class Table:
 
     A row's number never changes and grows along the table; for facts it is the ``seq`` of the first one, so that a
     page's cursor holds when rows are added, changed or evicted, and across a restart. ``keep_final`` bounds the rows
-    that are final: beyond it the one that changed longest ago is evicted, and counted in ``evicted``.
+    that are final: beyond it the one that changed longest ago is evicted, and counted in ``evicted``; ``evicted_seq``
+    is the highest ``seq`` of one that is evicted, or was left out when the table was loaded.
 
     ``version`` grows with every change.
     """
@@ -34,11 +35,14 @@ class Table:
         self.name = name
         self.version = 0
         self.evicted = 0
+        self.evicted_seq = 0
         self._keep_final = keep_final
         self._places: dict[str, int] = {}
         self._events: list[Event | None] = []
         self._numbers: list[int] = []
-        self._final: dict[str, None] = {}  # an ordered set: the one that changed longest ago first
+        # Ordered sets: the one that changed longest ago first. Kept only if final rows are bounded.
+        self._final: dict[str, None] = {}
+        self._open: dict[str, None] = {}
 
     def __len__(self) -> int:
         return len(self._places)
@@ -50,6 +54,17 @@ class Table:
     def values(self) -> Iterator[Event]:
         """Return the events in order; do not await between two of them."""
         return (event for event in self._events if event is not None)
+
+    def changed_since(self, seq: int) -> list[Event]:
+        """Return the events whose ``seq`` is greater, of a table with ``keep_final``. Looks at few others."""
+        changed = []
+        for keys in (self._final, self._open):
+            for key in reversed(keys):
+                event = self._events[self._places[key]]
+                if event is None or (event.seq or 0) <= seq:
+                    break
+                changed.append(event)
+        return changed
 
     def page(
         self, predicate: Callable[[Model], bool] | None, after: str | None, limit: int
@@ -90,12 +105,20 @@ class Table:
             self._events.append(event)
             self._numbers.append(number)
         self.version += 1
-        if self._keep_final is not None and data.is_final:
-            self._final.pop(key, None)
-            self._final[key] = None
-            if len(self._final) > self._keep_final:
-                self.remove(next(iter(self._final)))
-                self.evicted += 1
+        if self._keep_final is None:
+            return
+        self._open.pop(key, None)
+        if not data.is_final:
+            self._open[key] = None
+            return
+        self._final.pop(key, None)
+        self._final[key] = None
+        if len(self._final) > self._keep_final:
+            oldest = next(iter(self._final))
+            evicted = self.get(oldest)
+            self.evicted_seq = max(self.evicted_seq, (evicted and evicted.seq) or 0)
+            self.remove(oldest)
+            self.evicted += 1
 
     def remove(self, key: str) -> None:
         """Forget ``key``, if it is there."""
@@ -104,6 +127,7 @@ class Table:
             return
         self._events[place] = None
         self._final.pop(key, None)
+        self._open.pop(key, None)
         self.version += 1
         if len(self._events) > 2 * len(self._places) + 1000:
             self._compact()
@@ -112,8 +136,16 @@ class Table:
         """Fill the empty table with numbers and events, in the order of the numbers."""
         for number, event in rows:
             self.put(event, number)
-        changed = sorted((self.get(key) for key in self._final), key=lambda event: (event and event.seq) or 0)
-        self._final = {event.data.key: None for event in changed if event is not None}
+        self._final = self._by_change(self._final)
+        self._open = self._by_change(self._open)
+        if self._keep_final is not None and len(self._final) >= self._keep_final:
+            # There may have been more than were asked for.
+            oldest = self.get(next(iter(self._final)))
+            self.evicted_seq = max(self.evicted_seq, ((oldest and oldest.seq) or 1) - 1)
+
+    def _by_change(self, keys: Iterable[str]) -> dict[str, None]:
+        changed = sorted((self.get(key) for key in keys), key=lambda event: (event and event.seq) or 0)
+        return {event.data.key: None for event in changed if event is not None}
 
     def _place_after(self, cursor: str | None) -> int:
         if cursor is None:

@@ -38,7 +38,8 @@ def upsert(table: Table, dialect: str) -> Insert:
     """
     key = [column.name for column in table.primary_key.columns]
     # MySQL assigns from left to right, and what follows sees what was assigned: seq, which decides, comes last.
-    rest = sorted((column.name for column in table.columns if column.name not in key), key="seq".__eq__)
+    given_columns = (column.name for column in table.columns if column.computed is None)
+    rest = sorted((name for name in given_columns if name not in key), key="seq".__eq__)
     if dialect == "mysql":
         of_mysql = mysql.insert(table)
         given, kept = of_mysql.inserted, table.columns

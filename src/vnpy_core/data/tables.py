@@ -1,8 +1,9 @@
 """The SQL tables, as SQLAlchemy Core describes them: one schema for SQLite, MySQL, MariaDB and PostgreSQL.
 
 A facts table holds the latest state of each key, as the models have it: a column per field, and two more. ``seq`` is
-the journal's number of the fact the row shows, and ``ts`` when that fact was stated. The tables change together with
-``migrations/``: a contract test compares the two.
+the journal's number of the fact the row shows, and ``ts`` when that fact was stated. Orders and trades also have
+``moment``, which the database computes: what they are listed by. The tables change together with ``migrations/``: a
+contract test compares the two.
 """
 
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     Dialect,
     Double,
@@ -30,7 +32,7 @@ from sqlalchemy.types import TypeDecorator
 from vnpy_core.models import Account, Model, Order, OrderIntent, Position, Strategy, Trade, to_timestamp
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -71,6 +73,8 @@ VtSymbol = String(160)
 # A gateway's name, a dot and an id of the exchange's. Two of them make the key of a trade: 1,608 of the 3,072 bytes
 # that an index of MySQL may have.
 VtId = String(201)
+# A VtId that rows are listed by: sorted by code points as Python does it, and as SQLite and utf8mb4_bin do anyway.
+SortedVtId = VtId.with_variant(String(201, collation="C"), "postgresql")
 Id = String(136)
 EnumName = String(16)
 
@@ -96,9 +100,14 @@ def _instrument() -> list[Column[Any]]:
     ]
 
 
+def _moment() -> Column[Any]:
+    """When it happened: gateways need not say, and then it is when we heard of it."""
+    return Column("moment", WireTime, Computed("coalesce(datetime, ts)"))
+
+
 orders = _facts(
     "orders",
-    Column("vt_orderid", VtId, primary_key=True),
+    Column("vt_orderid", SortedVtId, primary_key=True),
     Column("orderid", Id, nullable=False),
     *_instrument(),
     Column("vt_symbol", VtSymbol, nullable=False),
@@ -113,16 +122,17 @@ orders = _facts(
     Column("reference", LongText, nullable=False),
     Column("client_order_id", Name),
     Column("rejected_reason", LongText),
-    Index(None, "datetime"),
-    Index(None, "vt_symbol", "datetime"),
+    _moment(),
+    Index(None, "moment", "vt_orderid"),
+    Index(None, "vt_symbol", "moment", "vt_orderid"),
     Index(None, "client_order_id"),
 )
 
 trades = _facts(
     "trades",
     # Both ids: an exchange gives both sides of a self-trade one trade id, and reuses it another day.
-    Column("vt_tradeid", VtId, primary_key=True),
-    Column("vt_orderid", VtId, primary_key=True),
+    Column("vt_tradeid", SortedVtId, primary_key=True),
+    Column("vt_orderid", SortedVtId, primary_key=True),
     Column("tradeid", Id, nullable=False),
     Column("orderid", Id, nullable=False),
     *_instrument(),
@@ -132,8 +142,9 @@ trades = _facts(
     Column("price", Double),
     Column("volume", Double, nullable=False),
     Column("datetime", WireTime),
-    Index(None, "datetime"),
-    Index(None, "vt_symbol", "datetime"),
+    _moment(),
+    Index(None, "moment", "vt_tradeid", "vt_orderid"),
+    Index(None, "vt_symbol", "moment", "vt_tradeid", "vt_orderid"),
     Index(None, "vt_orderid"),
 )
 

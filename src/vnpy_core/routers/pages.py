@@ -7,6 +7,7 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from vnpy_core.data.past import PastPage
 from vnpy_core.events import Event
 from vnpy_core.models import Model
 
@@ -70,15 +71,20 @@ def list_page(
 ) -> Response:
     """Answer ``{"<name>": [...], "next_cursor": ...}``."""
     events, next_cursor = table.page(predicate, cursor, limit)
-    body = b'{"%b":[%b],"next_cursor":%b}' % (
-        name.encode(),
-        b",".join([event.payload for event in events]),
-        _encoder.encode(next_cursor),
-    )
+    body = _joined(name, [event.payload for event in events], next_cursor)
     cache = scope.get("vnpy_core.page_cache")
     if isinstance(cache, PageCache):
         cache.keep(scope, table, body)
     return json_response(body)
+
+
+def past_page(name: str, page: PastPage) -> Response:
+    """Answer what ``list_page`` answers, with rows of any day."""
+    return json_response(_joined(name, page.payloads, page.next_cursor))
+
+
+def _joined(name: str, payloads: list[bytes], next_cursor: str | None) -> bytes:
+    return b'{"%b":[%b],"next_cursor":%b}' % (name.encode(), b",".join(payloads), _encoder.encode(next_cursor))
 
 
 def json_response(body: bytes, status: int = 200) -> Response:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from vnpy_core.enums import Direction, Exchange, Interval, Offset, OrderStatus, OrderType, Product, parse_enum
 from vnpy_core.models import OrderSpec, to_timestamp
-from vnpy_core.trading.orders import OrderFilter
+from vnpy_core.trading.filters import OrderFilter, TradeFilter
 
 MAX_LIMIT = 10_000
 NAMES = "By name, or by vn.py's English or Chinese value / 名称，或 vn.py 的英文、中文取值"
@@ -111,6 +111,41 @@ class Page(_Query):
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows on this page / 本页行数")] = 1000
 
 
+def _past_cursor(table: str) -> Any:
+    """Return the description of the cursor of a list that also has past days; the form is ``data.past``'s."""
+    return Field(
+        pattern=f"^{table}-[0-9a-f]{{1,16}}(-([0-9a-f]{{2}})+)?$",
+        max_length=4096,
+        description="next_cursor of the page before / 上一页的 next_cursor",
+        examples=[f"{table}-1f4"],
+    )
+
+
+class PastQuery(Page):
+    """A page of a list that answers for past days too: with a first or last moment it is read from SQL."""
+
+    start: Annotated[
+        Moment | None, Field(description="First moment, also of past days / 起始时刻，可查询历史")
+    ] = None
+    end: Annotated[
+        Moment | None, Field(description="Last moment, also of past days / 截止时刻，可查询历史")
+    ] = None
+    since: Annotated[
+        Moment | None, Field(description="Not before this moment; restricts the live list / 不早于此时刻，过滤当前列表")
+    ] = None
+    cursor: str | None = None
+
+    @property
+    def is_of_the_past(self) -> bool:
+        """A page that follows one of past days is such a page too, whether the range was given again or not."""
+        return self.start is not None or self.end is not None or (self.cursor or "").count("-") > 1
+
+    @property
+    def span(self) -> tuple[str | None, str | None]:
+        """The wire timestamps of ``start`` and ``end``."""
+        return to_timestamp(self.start) if self.start else None, to_timestamp(self.end) if self.end else None
+
+
 class ServiceQuery(_Query):
     name: Annotated[
         str | None, Field(min_length=1, max_length=64, description="Of this name / 服务名", examples=["vnpy-core"])
@@ -125,10 +160,10 @@ class StrategyQuery(Page):
     cursor: Annotated[str | None, _cursor("strategies")] = None
 
 
-class OrderQuery(Page):
+class OrderQuery(PastQuery):
     """Which orders; every filter given must hold."""
 
-    cursor: Annotated[str | None, _cursor("orders")] = None
+    cursor: Annotated[str | None, _past_cursor("orders")] = None
     vt_symbol: VtSymbol | None = None
     symbol: Symbol | None = None
     exchange: AnyExchange | None = None
@@ -138,11 +173,13 @@ class OrderQuery(Page):
     direction: AnyDirection | None = None
     reference: Annotated[Text | None, Field(description="The whole reference / 完整来源标识")] = None
     strategy: Annotated[Text | None, Field(description="Strategy that sent it / 发出委托的策略")] = None
-    since: Annotated[Moment | None, Field(description="Not before this moment / 不早于此时刻")] = None
+    client_order_id: Annotated[
+        Text | None,
+        Field(description="The client's own id, of any day / 客户端委托号，不限日期", examples=["desk-1-000042"]),
+    ] = None
 
     def which(self) -> OrderFilter:
-        given = self.model_dump(exclude={"cursor", "limit", "since"})
-        return OrderFilter(**given, since=to_timestamp(self.since) if self.since else None)
+        return OrderFilter(**_filters(self))
 
 
 class IntentQuery(_Query):
@@ -151,15 +188,22 @@ class IntentQuery(_Query):
     ] = "UNKNOWN"
 
 
-class TradeQuery(Page):
-    cursor: Annotated[str | None, _cursor("trades")] = None
+class TradeQuery(PastQuery):
+    cursor: Annotated[str | None, _past_cursor("trades")] = None
     vt_symbol: VtSymbol | None = None
     symbol: Symbol | None = None
     exchange: AnyExchange | None = None
     gateway_name: GatewayName | None = None
     direction: AnyDirection | None = None
     vt_orderid: Annotated[Text | None, Field(description="Fills of this order / 该委托的成交")] = None
-    since: Annotated[Moment | None, Field(description="Not before this moment / 不早于此时刻")] = None
+
+    def which(self) -> TradeFilter:
+        return TradeFilter(**_filters(self))
+
+
+def _filters(query: PastQuery) -> dict[str, Any]:
+    given = query.model_dump(exclude={"cursor", "limit", "start", "end", "since"})
+    return given | {"since": to_timestamp(query.since) if query.since else None}
 
 
 class PositionQuery(Page):

@@ -6,11 +6,13 @@ from typing import Any, Protocol
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
+from vnpy_core.data.past import PastPage
 from vnpy_core.enums import Interval
 from vnpy_core.models import Bar, Contract, GatewayStatus, HistoryOverview, OrderIntent, OrderSpec, Strategy, Tick
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
-from vnpy_core.trading.orders import CancelResult, OrderFilter, SubmitResult
+from vnpy_core.trading.filters import OrderFilter, TradeFilter
+from vnpy_core.trading.orders import CancelResult, SubmitResult
 
 
 class State(Protocol):
@@ -40,6 +42,16 @@ class Orders(Protocol):
     async def submit(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> SubmitResult: ...
     async def cancel(self, vt_orderid: str) -> CancelResult: ...
     async def cancel_all(self, which: OrderFilter) -> list[CancelResult]: ...
+
+
+class Past(Protocol):
+    async def orders(
+        self, which: OrderFilter, start: str | None, end: str | None, cursor: str | None, limit: int
+    ) -> PastPage: ...
+    async def trades(
+        self, which: TradeFilter, start: str | None, end: str | None, cursor: str | None, limit: int
+    ) -> PastPage: ...
+    async def order(self, vt_orderid: str) -> bytes | None: ...
 
 
 class Gateways(Protocol):
@@ -85,6 +97,8 @@ class Service(Protocol):
     def read_model(self) -> State: ...
     @property
     def orders(self) -> Orders: ...
+    @property
+    def past(self) -> Past: ...
     @property
     def gateways(self) -> Gateways: ...
     @property

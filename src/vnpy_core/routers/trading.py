@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from vnpy_core.errors import Invalid, NotFound
-from vnpy_core.models import Account, Contract, Model, Position, Tick, Trade, to_timestamp
+from vnpy_core.models import Account, Contract, Model, Position, Tick
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import (
     AccountPage,
@@ -22,7 +22,7 @@ from vnpy_core.routers.answers import (
     TradePage,
 )
 from vnpy_core.routers.openapi import answer
-from vnpy_core.routers.pages import encoded, json_response, list_page
+from vnpy_core.routers.pages import encoded, json_response, list_page, past_page
 from vnpy_core.routers.requests import (
     NO_QUERY,
     AccountQuery,
@@ -41,7 +41,7 @@ from vnpy_core.routers.requests import (
     TradeQuery,
 )
 from vnpy_core.routers.service import Service, State
-from vnpy_core.trading.orders import all_of
+from vnpy_core.trading.filters import all_of
 
 GatewayPath = Annotated[str, Path(description="Gateway / 接口名", examples=["SIM"])]
 OrderPath = Annotated[
@@ -51,6 +51,15 @@ Setting = Annotated[
     JsonObject | None,
     Body(description="Settings that go over the configured ones / 覆盖配置的连接参数", examples=[{}]),
 ]
+
+_PAST = """With `start` or `end`: of any day, oldest first, from SQL and, what that has not yet, from memory: complete
+as of now. Rows stand at their `datetime`, or if their gateway gave none at the time of their latest state. 503 if SQL
+is down. Without them: the live list, in the order in which they came. It has all that are not final; of the final ones
+(trades are) those that the journal keeps, and at most the last 100,000. Older ones are found by `start`.
+
+给出 `start` 或 `end` 时查询任意日期，按时间升序，数据来自数据库并合并内存中尚未入库的部分；数据库不可用时返回 503。
+两者都未给出时返回当前列表（按到达顺序）：含全部未完结委托，已完结委托与成交最多保留最近 100,000 条；
+更早的请用 `start` 查询。"""
 
 
 def create_trading_router(service: Service) -> APIRouter:
@@ -132,11 +141,18 @@ def _add_orders(router: APIRouter, service: Service) -> None:
         "/orders",
         operation_id="list_orders",
         summary="List orders / 查询委托",
-        responses=answer(OrderPage(orders=[examples.ORDER], next_cursor=None), "The orders / 委托列表"),
+        description=_PAST,
+        responses=answer(OrderPage(orders=[examples.ORDER], next_cursor=None), "The orders / 委托列表", 503),
     )
     async def list_orders(request: Request, query: Annotated[OrderQuery, Query()]) -> Response:
-        predicate = query.which().predicate()
-        return list_page(request.scope, "orders", service.read_model.orders, predicate, query.cursor, query.limit)
+        which, table = query.which(), service.read_model.orders
+        predicate = which.predicate()
+        is_past = query.is_of_the_past
+        if query.client_order_id is not None and predicate is not None:
+            is_past = is_past or not any(predicate(event.data) for event in table.values())
+        if is_past:
+            return past_page("orders", await service.past.orders(which, *query.span, query.cursor, query.limit))
+        return list_page(request.scope, "orders", table, predicate, query.cursor, query.limit)
 
     @router.post(
         "/orders",
@@ -178,14 +194,16 @@ def _add_orders(router: APIRouter, service: Service) -> None:
         "/orders/{order_id}",
         operation_id="get_order",
         summary="Get one order / 查询单笔委托",
-        responses=answer(examples.ORDER, "Its latest state / 最新状态", 404),
+        description="Of any day: one that memory has no longer is read from SQL. 不限日期，较早的委托从数据库读取。",
+        responses=answer(examples.ORDER, "Its latest state / 最新状态", 404, 503),
     )
     async def get_order(order_id: OrderPath, query: Annotated[CancelQuery, Query()]) -> Response:
         vt_orderid = vt_orderid_of(order_id, query.gateway_name)
         event = service.read_model.orders.get(vt_orderid)
-        if event is None:
+        payload = await service.past.order(vt_orderid) if event is None else event.payload
+        if payload is None:
             raise NotFound(f"There is no order {vt_orderid!r}.")
-        return json_response(event.payload)
+        return json_response(payload)
 
     @router.delete(
         "/orders/{order_id}",
@@ -245,15 +263,15 @@ def _add_lists(router: APIRouter, service: Service) -> None:
         "/trades",
         operation_id="list_trades",
         summary="List trades / 查询成交",
-        responses=answer(TradePage(trades=[examples.TRADE], next_cursor=None), "The trades / 成交列表"),
+        description=_PAST,
+        responses=answer(TradePage(trades=[examples.TRADE], next_cursor=None), "The trades / 成交列表", 503),
     )
     async def list_trades(request: Request, query: Annotated[TradeQuery, Query()]) -> Response:
-        checks = _equal(query, Trade)
-        if query.since is not None:
-            since = to_timestamp(query.since)
-            checks.append(lambda trade: trade.datetime is not None and trade.datetime >= since)
+        which = query.which()
+        if query.is_of_the_past:
+            return past_page("trades", await service.past.trades(which, *query.span, query.cursor, query.limit))
         table = service.read_model.trades
-        return list_page(request.scope, "trades", table, all_of(checks), query.cursor, query.limit)
+        return list_page(request.scope, "trades", table, which.predicate(), query.cursor, query.limit)
 
     @router.get(
         "/positions",

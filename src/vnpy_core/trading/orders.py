@@ -12,11 +12,11 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
-from vnpy_core.enums import ACTIVE_STATUSES, Direction, Exchange, OrderStatus
 from vnpy_core.errors import Conflict, CoreError, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, OrderIntent, OrderSpec, now_timestamp
 from vnpy_core.trading.event_thread import Call, EventThread, Unanswered, retrieve
+from vnpy_core.trading.filters import OrderFilter
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -51,48 +51,6 @@ class OrderStates(Protocol):
 
     @property
     def orders(self) -> OrderTable: ...
-
-
-class OrderFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which orders are meant; a field left out restricts nothing. ``since`` is a wire timestamp."""
-
-    vt_symbol: str | None = None
-    symbol: str | None = None
-    exchange: Exchange | None = None
-    gateway_name: str | None = None
-    status: OrderStatus | None = None
-    direction: Direction | None = None
-    reference: str | None = None
-    strategy: str | None = None
-    active: bool | None = None
-    since: str | None = None
-
-    def predicate(self) -> Callable[[Model], bool] | None:
-        """Return what tells whether an order is meant, or ``None`` when every one is."""
-        checks: list[Callable[[Order], bool]] = []
-        for name in ("vt_symbol", "symbol", "exchange", "gateway_name", "status", "direction", "reference"):
-            if (value := getattr(self, name)) is not None:
-                checks.append(lambda order, name=name, value=value: getattr(order, name) == value)  # type: ignore[misc]
-        if (active := self.active) is not None:
-            checks.append(lambda order: (order.status in ACTIVE_STATUSES) is active)
-        if (strategy := self.strategy) is not None:
-            checks.append(lambda order: strategy_of(order.reference) == strategy)
-        if (since := self.since) is not None:
-            checks.append(lambda order: order.datetime is not None and order.datetime >= since)
-        return all_of(checks)
-
-
-def all_of(checks: Sequence[Callable[[Any], bool]]) -> Callable[[Model], bool] | None:
-    """Return what tells whether all ``checks`` hold, or ``None`` when there are none."""
-    if len(checks) <= 1:  # the usual case, and over all rows of a table
-        return checks[0] if checks else None
-    return lambda model: all(check(model) for check in checks)
-
-
-def strategy_of(reference: str) -> str | None:
-    """Return the strategy that an order's ``reference`` names: vn.py's engines write ``<engine>_<strategy>``."""
-    engine, _, name = reference.partition("_")
-    return name if engine and name else None
 
 
 def _refusal(error: CoreError) -> Outcome:

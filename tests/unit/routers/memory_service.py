@@ -7,13 +7,15 @@ from typing import Any
 
 import httpx
 import msgspec
+from tests.memory_facts import MemoryFacts
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.config.settings import WebSocketSettings
-from vnpy_core.data.read_model import ReadModel
+from vnpy_core.data.past import PastFacts
+from vnpy_core.data.read_model import KEEP_FINAL, ReadModel
 from vnpy_core.enums import Exchange, GatewayState, Interval, OrderStatus, ServiceStatus, StrategyState
 from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, StrategyFailed, Unavailable
 from vnpy_core.events import Event
@@ -38,6 +40,7 @@ class MemoryJournal:
     """Numbers facts; ``full`` makes it refuse them."""
 
     def __init__(self) -> None:
+        self.identity = 1
         self.events: list[Event] = []
         self.first_seq = 1
         self.full = False
@@ -248,9 +251,11 @@ def _between(rows: Iterable[Any], start: datetime | None, end: datetime | None) 
 class MemoryService:
     """Everything that the routers ask for."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_final: int = KEEP_FINAL) -> None:
         self.journal = MemoryJournal()
-        self.read_model = ReadModel()
+        self.read_model = ReadModel(keep_final)
+        self.facts = MemoryFacts()
+        self.past = PastFacts(self.facts, self.read_model, self.journal)
         self.pipeline = Pipeline(self.journal, self.read_model, backoff_s=(0.001, 0.01))
         self.hub = WebSocketHub(self.read_model, WebSocketSettings(batch_interval_ms=0), self.journal)
         self.pipeline.subscribe(self.hub.publish)

@@ -13,7 +13,8 @@ from vnpy_core.enums import Direction, Exchange, Offset, OrderStatus, OrderType
 from vnpy_core.errors import Conflict, CoreError, NotFound, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, OrderIntent, OrderSpec
-from vnpy_core.trading.orders import OrderFilter, OrderService, strategy_of
+from vnpy_core.trading.filters import OrderFilter, strategy_of
+from vnpy_core.trading.orders import OrderService
 
 SPEC = OrderSpec(
     symbol="rb2501", exchange=Exchange.SHFE, direction=Direction.LONG, offset=Offset.OPEN,
