@@ -74,6 +74,32 @@ class SinkStatus(msgspec.Struct, frozen=True, kw_only=True):
     lag: int
     healthy: bool
     detail: str | None = None
+    since: Annotated[Timestamp | None, msgspec.Meta(description="When it became healthy, or stopped being so")] = None
+    dead_letters: Annotated[
+        int, msgspec.Meta(description="Facts it has put aside since the start, because they can never be stored")
+    ] = 0
+
+
+class HistoryStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The recorder of ticks and bars, and the spool on disk in which ticks wait for the history store.
+
+    Counts are since the start.
+    """
+
+    recording: bool
+    healthy: bool
+    detail: str | None = None
+    since: Annotated[Timestamp, msgspec.Meta(description="When it became healthy, or stopped being so")]
+    pending: Annotated[int, msgspec.Meta(description="Ticks and bars that are not stored yet")] = 0
+    in_memory: Annotated[int, msgspec.Meta(description="Those of them that a crash would cost")] = 0
+    spool_bytes: int = 0
+    spool_segments: int = 0
+    oldest_age_s: Annotated[float | None, msgspec.Meta(description="How long the oldest of them has waited")] = None
+    stored: int = 0
+    dropped: Annotated[int, msgspec.Meta(description="Ticks that went because too many waited, or for too long")] = 0
+    refused: Annotated[int, msgspec.Meta(description="Those put aside, which the store refused for their content")] = 0
+    torn: Annotated[int, msgspec.Meta(description="Ticks of a write that a crash of the last run has cut off")] = 0
+    damaged: Annotated[int, msgspec.Meta(description="Ticks in damaged files, which were put aside")] = 0
 
 
 class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +152,7 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     bridge: BridgeStatus
     journal: JournalStatus
     sinks: list[SinkStatus]
+    history: HistoryStatus
     sessions: list[SessionStatus]
     bus: BusStatus
     unknown_orders: Annotated[int, msgspec.Meta(description="Orders sent whose outcome nobody has told")] = 0

@@ -139,8 +139,9 @@ class VnPyCoreService:
         self.history = await asyncio.to_thread(open_history_store, config)
         self._at_stop(stack, "history", lambda: asyncio.to_thread(self.history.close))
         self.history_recorder = HistoryRecorder(
-            self.history, config.history, is_live=lambda gateway_name: not self.host.gateways.replays(gateway_name)
-        )
+            self.history, config.history, config.spool_path,
+            is_live=lambda gateway_name: not self.host.gateways.replays(gateway_name),
+        )  # fmt: skip
         await self.history_recorder.start()
         self._at_stop(stack, "history recorder", self.history_recorder.stop)
 

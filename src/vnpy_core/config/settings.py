@@ -135,6 +135,10 @@ class HistorySettings(_Section):
     record_ticks: Annotated[bool, Field(description="Store every tick that arrives")] = False
     record_bars: Annotated[bool, Field(description="Build and store one-minute bars from ticks")] = False
     flush_interval_ms: Annotated[int, Field(ge=10, description="Recorded data is written this often")] = 1000
+    spool_path: Annotated[OptionalPath, Field(description="Where ticks wait; default: spool in the data folder")] = None
+    spool_mb: Annotated[int, Field(ge=16, description="Ticks that wait take no more; then the oldest go")] = 2048
+    spool_age_h: Annotated[float, Field(gt=0, description="Ticks that have waited longer go")] = 72.0
+    spool_segment_mb: Annotated[int, Field(ge=1, description="Of one file, a quarter of spool_mb at most")] = 16
 
 
 class CacheSettings(_Section):
@@ -296,6 +300,10 @@ class VnPyCoreConfig(BaseSettings):
     @property
     def history_path(self) -> Path:
         return self.history.path or self.data_dir / "history.duckdb"
+
+    @property
+    def spool_path(self) -> Path:
+        return self.history.spool_path or self.data_dir / "spool"
 
     def get_vnpy_setting(self) -> dict[str, Any]:
         """Return what vn.py is to read: the user's own file, then what the service decides.

@@ -3,7 +3,8 @@
 A bar is dated by the start of its minute, in the ticks' own time. Its prices are the last prices of its ticks; a tick
 without one counts for nothing. Its volume and turnover are what the day's totals grew by since the tick before (also
 one of an earlier minute); a total that falls has begun anew and counts whole; the first tick that is seen of a symbol
-gives only the total to start from. A tick of an earlier minute than the newest is ignored and counted.
+gives only the total to start from, and so does the first one after a pause of the recording, if that is not of the same
+minute or the next. A tick of an earlier minute than the newest is ignored and counted.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
-from vnpy_core.data.history.series import Int64s
+from vnpy_core.data.history.series import Int64s, to_vt_symbol
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.models import Tick
 from vnpy_core.ports import Series
@@ -34,12 +35,18 @@ class MinuteBar(msgspec.Struct):
     open_interest: float = 0.0
 
 
-class _Symbol(msgspec.Struct):
+class SymbolState(msgspec.Struct):
+    """What the builder knows of a symbol. ``touched`` is a monotonic time; ``saved``: its bar was given as it is.
+
+    ``paused``: its next tick is the first one after a pause of the recording.
+    """
+
     bar: MinuteBar
     volume_total: float
     turnover_total: float
     touched: float
     saved: bool = False
+    paused: bool = False
 
 
 class BarBuilder:
@@ -56,7 +63,7 @@ class BarBuilder:
     ) -> None:
         self._resume = resume or (lambda symbol, exchange, time: None)
         self._quiet_s = quiet_s
-        self._symbols: dict[str, _Symbol] = {}
+        self._symbols: dict[str, SymbolState] = {}
         self.late = 0
 
     def update(self, tick: Tick, micros: int, now: float) -> MinuteBar | None:
@@ -69,10 +76,14 @@ class BarBuilder:
         known = self._symbols.get(tick.vt_symbol)
         if known is None:
             bar = self._resume(tick.symbol, tick.exchange, time) or _begin(tick, time, price)
-            known = self._symbols[tick.vt_symbol] = _Symbol(bar, volume, turnover, now)
+            known = self._symbols[tick.vt_symbol] = SymbolState(bar, volume, turnover, now)
         if time < known.bar.time:
             self.late += 1
             return None
+        if known.paused:
+            known.paused = False
+            if time > known.bar.time + MINUTE_MICROS:
+                known.volume_total, known.turnover_total = volume, turnover
         completed = None
         if time > known.bar.time:
             completed = None if known.saved else known.bar
@@ -88,6 +99,21 @@ class BarBuilder:
         known.volume_total, known.turnover_total = volume, turnover
         known.touched, known.saved = now, False
         return completed
+
+    def pause(self) -> None:
+        """Take note that between the ticks so far and the next ones nothing was recorded."""
+        for known in self._symbols.values():
+            known.paused = True
+
+    def state(self) -> list[SymbolState]:
+        """Return what it knows, to be encoded before the next tick is given to it."""
+        return list(self._symbols.values())
+
+    def restore(self, state: Iterable[SymbolState], now: float) -> None:
+        """Go on with what another one knew."""
+        for known in state:
+            known.touched = now
+            self._symbols[to_vt_symbol(known.bar.symbol, known.bar.exchange)] = known
 
     def finish(self, now: float, *, everything: bool = False) -> list[MinuteBar]:
         """Return the bars that nothing has come for lately, or all that were not yet given."""

@@ -1,38 +1,40 @@
-"""HistoryRecorder: the sink that stores live ticks, and the one-minute bars built from them."""
+"""HistoryRecorder: the sink that stores live ticks, and the one-minute bars built from them, by way of a spool."""
 
 import asyncio
+import errno
 import logging
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from vnpy_core.config.settings import HistorySettings
-from vnpy_core.data.bar_builder import BarBuilder, MinuteBar, bar_series, minute_bar
-from vnpy_core.data.history.series import NO_TIME, to_micros, to_moment
-from vnpy_core.enums import Exchange, Interval
+from vnpy_core.data.spool.spool import Spool
+from vnpy_core.data.tick_drain import TickDrain
 from vnpy_core.errors import CoreError
 from vnpy_core.events import Event
-from vnpy_core.models import Tick
-from vnpy_core.ports import TICK_COLUMNS, HistoryStore, Series
+from vnpy_core.models import Tick, now_timestamp
+from vnpy_core.ports import HistoryStore
+from vnpy_core.reports import HistoryStatus
 
 _log = logging.getLogger(__name__)
 
-_SAVE_TICKS = 20_000
+# How long a tick waits for company before it is written to the spool: what a kill -9 can cost.
+_LINGER_S = 0.05
+_FRAME_TICKS = 250
 _RETRY_MAX_S = 30.0
+_SPOOL_RETRY_MAX_S = 2.0
 
 
 class HistoryRecorder:
-    """Store what ``settings`` says is to be recorded, a batch each ``flush_interval_ms``, on a thread of its own.
+    """Spool what ``settings`` says is to be recorded, and bring it to the store each ``flush_interval_ms``.
 
-    While the store fails, ticks and bars wait, ``capacity`` of each; then the oldest are dropped and counted, and
-    each further attempt comes after a longer pause.
+    Two threads of its own: one writes to the spool in ``folder`` within some 50 ms, the other from there to the store.
+    While the store fails, ticks wait in the spool, within its limits, also over a restart; each further attempt comes
+    after a longer pause. While the spool cannot be written, ``capacity`` ticks wait in memory; then the oldest are
+    dropped and counted.
 
     ``is_live`` tells of a gateway whether its market is one. A replay's is not: its ticks are made of what the store
     has, and would be written over it.
@@ -42,27 +44,27 @@ class HistoryRecorder:
         self,
         store: HistoryStore,
         settings: HistorySettings,
+        folder: Path,
         *,
         capacity: int = 50_000,
         is_live: Callable[[str], bool] = lambda gateway_name: True,
     ) -> None:
-        self._store = store
         self._settings = settings
         self._capacity = capacity
         self._is_live = is_live
-        self._arrived: deque[Tick] = deque()
-        self._stopping = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._executor: ThreadPoolExecutor | None = None
-        self._detail: str | None = None
+        self._spool = Spool(
+            folder,
+            max_bytes=settings.spool_mb << 20,
+            max_age_s=settings.spool_age_h * 3600,
+            segment_bytes=settings.spool_segment_mb << 20,
+        )
+        self._drain = TickDrain(store, self._spool, ticks=settings.record_ticks, bars=settings.record_bars)
+        self._arrived: deque[bytes] = deque()
+        self._has_arrived = threading.Event()
+        self._run: _Run | None = None
         self._overflowed = 0
-        # From here on, touched by the flushing thread alone.
-        self._ticks: deque[Tick] = deque()
-        self._bars: deque[MinuteBar] = deque()
-        self._builder = BarBuilder(self._stored_bar) if settings.record_bars else None
-        self._failures = 0
-        self._retry_at = 0.0
-        self._lost = 0
+        self._details: dict[str, str] = {}
+        self._since = now_timestamp()
 
     @property
     def recording(self) -> bool:
@@ -70,146 +72,214 @@ class HistoryRecorder:
 
     @property
     def healthy(self) -> bool:
-        return self._detail is None
+        return self.detail is None
 
     @property
     def detail(self) -> str | None:
-        """Why it is not healthy: what the last attempt failed of."""
-        return self._detail
+        """Why it is not healthy: what the last attempts failed of, and what lies in quarantine."""
+        return " ".join(self._details.copy().values()) or None
 
     @property
     def pending(self) -> int:
-        """How many ticks and bars wait to be stored."""
-        return len(self._arrived) + len(self._ticks) + len(self._bars)
+        """How many ticks and bars wait to be stored, in memory and in the spool."""
+        return len(self._arrived) + self._spool.waiting + self._drain.in_hand
 
     @property
     def dropped(self) -> int:
-        """How many ticks and bars were never stored, because too many waited or the store refused them."""
-        return self._overflowed + self._lost
+        """How many ticks were never stored, because too many waited or for too long."""
+        return self._overflowed + self._spool.dropped
+
+    @property
+    def refused(self) -> int:
+        """How many ticks and bars the store refused for their content; they lie in quarantine."""
+        return self._drain.refused
+
+    def status(self) -> HistoryStatus:
+        spool, drain = self._spool, self._drain
+        moment = drain.moment if drain.in_hand else spool.oldest if spool.waiting else 0
+        return HistoryStatus(
+            recording=self.recording,
+            healthy=self.healthy,
+            detail=self.detail,
+            since=self._since,
+            pending=self.pending,
+            in_memory=len(self._arrived),
+            spool_bytes=spool.bytes,
+            spool_segments=spool.segments,
+            oldest_age_s=round(max(0.0, time.time() - moment / 1e6), 3) if moment else None,
+            stored=drain.stored,
+            dropped=self.dropped,
+            refused=drain.refused,
+            torn=spool.torn,
+            damaged=spool.damaged,
+        )
 
     def on_events(self, events: Sequence[Event]) -> None:
         """Take note of the ticks among ``events``. On the loop."""
-        if self._task is None:
+        if self._run is None:
             return
-        ticks = [event.data for event in events if isinstance(event.data, Tick)]
-        live = {name: self._is_live(name) for name in {tick.gateway_name for tick in ticks}}
-        self._arrived.extend(tick for tick in ticks if live[tick.gateway_name])
-        while len(self._arrived) > self._capacity:
-            self._arrived.popleft()
-            self._overflowed += 1
+        live: dict[str, bool] = {}
+        payloads = []
+        for event in events:
+            data = event.data
+            if isinstance(data, Tick):
+                name = data.gateway_name
+                if name not in live:
+                    live[name] = self._is_live(name)
+                if live[name]:
+                    payloads.append(event.payload)
+        if not payloads:
+            return
+        arrived = self._arrived
+        arrived.extend(payloads)
+        with suppress(IndexError):  # the writing thread may have taken them meanwhile
+            while len(arrived) > self._capacity:
+                arrived.popleft()
+                self._overflowed += 1
+        if not self._has_arrived.is_set():
+            self._has_arrived.set()
 
     async def start(self) -> None:
-        """Begin to record, if anything is to be recorded."""
-        if self._task is None and self.recording:
-            self._stopping.clear()
-            self._executor = ThreadPoolExecutor(1, thread_name_prefix="history-recorder")
-            self._task = asyncio.create_task(self._record(), name="history recorder")
+        """Begin to record, if anything is to be recorded, and to store what the last run has left."""
+        if self._run is None and self.recording:
+            self._has_arrived.set()
+            self._run = _Run(self._write_for, self._drain_for)
 
     async def stop(self, timeout_s: float = 5.0) -> None:
-        """Store what waits, also the bars of the running minute, if that is done in time and at the first attempt."""
-        task, self._task = self._task, None
-        if task is None or self._executor is None:
+        """Store what waits, also the bars of the running minute, if that is done in time and at the first attempt.
+
+        What could not be stored waits in the spool for the next start.
+        """
+        run, self._run = self._run, None
+        if run is None:
             return
-        self._stopping.set()
-        _, late = await asyncio.wait({task}, timeout=timeout_s)
-        if late:
-            task.cancel()
-            await asyncio.wait({task})
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        if self.pending:
-            _log.warning("Stopped with %d ticks and bars that could not be stored: %s", self.pending, self._detail)
+        run.halt.set()
+        self._has_arrived.set()
+        await asyncio.to_thread(run.join, timeout_s)
+        run.is_abandoned = True
+        if self._arrived:
+            _log.error("Stopped with %d ticks that are lost: %s", len(self._arrived), self.detail)
+        elif self.pending:
+            _log.warning("Stopped with %d ticks that wait in %s: %s", self.pending, self._spool.folder, self.detail)
 
-    async def _record(self) -> None:
-        loop = asyncio.get_running_loop()
-        last = False
-        while not last:
+    # -- the thread that writes to the spool
+
+    def _write_for(self, run: "_Run") -> None:
+        failures = 0
+        while True:
+            self._has_arrived.wait()
+            run.halt.wait(min(_SPOOL_RETRY_MAX_S, _LINGER_S * 2**failures))
+            is_last = run.halt.is_set()
+            self._has_arrived.clear()
             try:
-                await asyncio.wait_for(self._stopping.wait(), self._settings.flush_interval_ms / 1000)
-                last = True
-            except TimeoutError:
-                pass
-            arrived, self._arrived = self._arrived, deque()
-            await loop.run_in_executor(self._executor, self._flush, arrived, last)
+                if not run.is_open:
+                    self._spool.open(self._drain.read_checkpoint())
+                    run.is_open = True
+                self._write_arrived()
+            except OSError as error:
+                failures = min(failures + 1, 16)
+                self._tell("spool", _explained(error, self._spool.folder, self._capacity))
+                self._has_arrived.set()
+            else:
+                failures = 0
+                self._tell("spool", None)
+            if is_last:
+                self._spool.close()
+                return
 
-    def _flush(self, arrived: Iterable[Tick], last: bool) -> None:
-        """Build bars from what has arrived, and store what waits. On the flushing thread."""
-        now = time.monotonic()
+    def _write_arrived(self) -> None:
+        arrived = self._arrived
+        while arrived:
+            records: list[bytes] = []
+            with suppress(IndexError):
+                while len(records) < _FRAME_TICKS:
+                    records.append(arrived.popleft())
+            try:
+                self._spool.append(records)
+            except BaseException:
+                arrived.extendleft(reversed(records))
+                raise
+
+    # -- the thread that writes to the store
+
+    def _drain_for(self, run: "_Run") -> None:
+        interval_s = self._settings.flush_interval_ms / 1000
+        failures = 0
+        pause_s = 0.0
+        while True:
+            is_last = run.halt.wait(pause_s)
+            if is_last:
+                run.writer.join()
+            failed = self._drain_once(run, last=is_last)
+            failures = min(failures + 1, 16) if failed else 0
+            pause_s = min(interval_s * 2**failures, max(_RETRY_MAX_S, interval_s))
+            if is_last or run.is_abandoned:
+                return
+
+    def _drain_once(self, run: "_Run", *, last: bool) -> bool:
+        """Bring what is in the spool to the store, and tell whether that failed."""
+        if not run.is_open:
+            return False
+        detail = None
         try:
-            self._take(arrived, now)
-            if self._builder is not None:
-                self._bars.extend(self._builder.finish(now, everything=last))
-            self._bound()
-            if last or now >= self._retry_at:
-                while self._ticks or self._bars:
-                    self._save()
+            self._spool.expire()
+            self._drain.drain(lambda: run.is_abandoned, last=last)
         except CoreError as error:
-            self._failures += 1
-            pause = min(self._settings.flush_interval_ms / 1000 * 2**self._failures, _RETRY_MAX_S)
-            self._retry_at = now + pause
-            if self._detail is None:
-                _log.warning("Ticks and bars are not stored, and wait: %s", error)
-            self._detail = str(error)
+            detail = error.detail
+        except OSError as error:
+            detail = f"The spool {self._spool.folder} cannot be read: {error}."
         except Exception as error:  # noqa: BLE001  the edge of a background thread: it must outlive what it is given
-            lost = len(self._ticks) + len(self._bars)
-            self._lost += lost
-            self._ticks.clear()
-            self._bars.clear()
-            self._detail = f"{type(error).__name__}: {error}"
-            _log.exception("Dropped %d ticks and bars that could not be stored", lost)
+            detail = f"{type(error).__name__}: {error}"
+            if detail != self._details.get("store"):
+                _log.exception("Ticks and bars are not stored, and wait")
+        self._tell("store", detail)
+        found = self._spool.quarantine.segments()
+        self._tell("damage", _damage(found, self._spool.damaged) if found else None)
+        return detail is not None
+
+    # -- either thread
+
+    def _tell(self, part: str, detail: str | None) -> None:
+        """Remember what is wrong with a part, or that nothing is."""
+        before, was_healthy = self._details.get(part), self.healthy
+        if detail == before:
+            return
+        if detail is None:
+            del self._details[part]
+            _log.info("History: well again: %s; %d ticks wait", before, self.pending)
         else:
-            if now >= self._retry_at and self._detail is not None:
-                _log.info("Ticks and bars are stored again")
-                self._failures, self._detail = 0, None
-
-    def _take(self, arrived: Iterable[Tick], now: float) -> None:
-        for tick in arrived:
-            if self._settings.record_ticks:
-                self._ticks.append(tick)
-            if self._builder is not None:
-                completed = self._builder.update(tick, _micros(tick.datetime), now)
-                if completed is not None:
-                    self._bars.append(completed)
-
-    def _bound(self) -> None:
-        for waiting in (self._ticks, self._bars):
-            while len(waiting) > self._capacity:
-                waiting.popleft()
-                self._lost += 1
-
-    def _save(self) -> None:
-        ticks, bars = list(islice(self._ticks, _SAVE_TICKS)), list(self._bars)
-        self._store.save([*_tick_series(ticks), *bar_series(bars)])
-        for _ in ticks:
-            self._ticks.popleft()
-        self._bars.clear()
-
-    def _stored_bar(self, symbol: str, exchange: Exchange, minute: int) -> MinuteBar | None:
-        moment = to_moment(minute)
-        end = moment + timedelta(seconds=59)
-        try:
-            return minute_bar(self._store.load(symbol, exchange, Interval.MINUTE, moment, end, limit=1))
-        except CoreError as error:
-            _log.warning("The bar of %s at %s may be incomplete: %s", symbol, moment, error)
-            return None
+            self._details[part] = detail
+            _log.warning("History: %s", detail)
+        if was_healthy != self.healthy:
+            self._since = now_timestamp()
 
 
-def _micros(timestamp: str) -> int:
-    return to_micros(datetime.fromisoformat(timestamp))
+class _Run:
+    """The threads from a start to a stop. ``is_open``: the spool is; ``is_abandoned``: the stop did not wait longer."""
+
+    def __init__(self, write: Callable[["_Run"], None], drain: Callable[["_Run"], None]) -> None:
+        self.halt = threading.Event()
+        self.is_open = self.is_abandoned = False
+        self.writer = threading.Thread(target=write, args=(self,), name="tick-spooler", daemon=True)
+        self.drainer = threading.Thread(target=drain, args=(self,), name="tick-drainer", daemon=True)
+        self.writer.start()
+        self.drainer.start()
+
+    def join(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        self.writer.join(timeout_s)
+        self.drainer.join(max(0.0, deadline - time.monotonic()))
 
 
-def _tick_series(ticks: Sequence[Tick]) -> list[Series]:
-    by_symbol: dict[str, list[Tick]] = {}
-    for tick in ticks:
-        by_symbol.setdefault(tick.vt_symbol, []).append(tick)
-    found = []
-    for rows in by_symbol.values():
-        local = [NO_TIME if row.localtime is None else _micros(row.localtime) for row in rows]
-        columns: dict[str, NDArray[Any]] = {
-            "datetime": np.array([_micros(row.datetime) for row in rows], np.int64),
-            "localtime": np.array(local, np.int64),
-        }
-        # ``None`` becomes NaN.
-        columns |= {name: np.array([getattr(row, name) for row in rows], np.float64) for name in TICK_COLUMNS}
-        last = rows[-1]
-        found.append(Series(last.symbol, last.exchange, Interval.TICK, columns, last.name))
-    return found
+def _explained(error: OSError, folder: Path, capacity: int) -> str:
+    wait = f"Ticks wait in memory, {capacity:,} at most."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"The disk of the spool {folder} is full: free some space. {wait}"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"The spool {folder} cannot be written: give this process's user write access to it. {wait}"
+    return f"The spool {folder} cannot be written ({error}). {wait}"
+
+
+def _damage(segments: Sequence[Path], records: int) -> str:
+    where = f"{len(segments)} damaged files of the spool lie in {segments[0].parent}"
+    return f"{where}; {records:,} ticks could not be read since the start. Look at them, and remove them."

@@ -38,6 +38,10 @@ class Sink(Protocol):
     def healthy(self) -> bool: ...
     @property
     def detail(self) -> str | None: ...
+    @property
+    def since(self) -> str: ...
+    @property
+    def dead_letters(self) -> int: ...
 
 
 class Health:
@@ -148,10 +152,17 @@ class Health:
             ),
             sinks=[
                 SinkStatus(
-                    name=name, position=sink.position, lag=sink.lag, healthy=sink.healthy, detail=sink.detail
+                    name=name,
+                    position=sink.position,
+                    lag=sink.lag,
+                    healthy=sink.healthy,
+                    detail=sink.detail,
+                    since=sink.since,
+                    dead_letters=sink.dead_letters,
                 )
                 for name, sink in service.sinks.items()
             ],
+            history=service.history_recorder.status(),
             sessions=service.hub.statuses(),
             bus=service.bus.status(),
             unknown_orders=len(service.orders.unknown),

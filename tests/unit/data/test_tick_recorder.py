@@ -1,26 +1,30 @@
 """HistoryRecorder and BarBuilder: live ticks and the bars built from them, in the history store."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import randbytes
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vnpy_core.config.settings import HistorySettings
 from vnpy_core.data.adapter import VnPyDataAdapter
-from vnpy_core.data.bar_builder import BarBuilder, MinuteBar
+from vnpy_core.data.bar_builder import BarBuilder, MinuteBar, bar_series
 from vnpy_core.data.cache.latest import LatestState
 from vnpy_core.data.history.memory import MemoryHistory
 from vnpy_core.data.history.series import to_micros
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.enums import Exchange, Interval
-from vnpy_core.errors import Unavailable
+from vnpy_core.errors import DataRejected, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import Log, Tick, to_timestamp
 from vnpy_core.ports import TICK_COLUMNS, Series
@@ -66,8 +70,8 @@ def events(*ticks: Tick) -> list[Event]:
     return [Event(one) for one in ticks]
 
 
-def recorder(store: MoodyHistory, *, capacity: int = 50_000, **settings: Any) -> HistoryRecorder:
-    return HistoryRecorder(store, HistorySettings(flush_interval_ms=10, **settings), capacity=capacity)
+def recorder(store: MoodyHistory, folder: Path, *, capacity: int = 50_000, **settings: Any) -> HistoryRecorder:
+    return HistoryRecorder(store, HistorySettings(**{"flush_interval_ms": 10} | settings), folder, capacity=capacity)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -81,6 +85,10 @@ def store() -> MoodyHistory:
     return MoodyHistory()
 
 
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.segment"))
+
+
 def bars_of(store: MemoryHistory, symbol: str = "rb2501") -> list[tuple[float, ...]]:
     found = store.load(symbol, Exchange.SHFE, Interval.MINUTE)
     names = ("open_price", "high_price", "low_price", "close_price", "volume", "turnover", "open_interest")
@@ -92,18 +100,19 @@ def ticks_in(store: MemoryHistory, symbol: str = "rb2501") -> int:
     return len(store.load(symbol, Exchange.SHFE, Interval.TICK))
 
 
-async def test_nothing_is_recorded_unless_it_is_asked_for(store: MoodyHistory) -> None:
-    idle = recorder(store)
+async def test_nothing_is_recorded_unless_it_is_asked_for(store: MoodyHistory, tmp_path: Path) -> None:
+    idle = recorder(store, tmp_path / "spool")
     await idle.start()
     idle.on_events(events(tick(0)))
     assert (idle.recording, idle.pending, idle.healthy) == (False, 0, True)
     await idle.stop()
     assert store.attempts == 0
+    assert not (tmp_path / "spool").exists()
 
 
-async def test_what_a_replay_shows_is_not_written_over_what_it_is_made_of(store: MoodyHistory) -> None:
+async def test_what_a_replay_shows_is_not_written_over_what_it_is_made_of(store: MoodyHistory, tmp_path: Path) -> None:
     settings = HistorySettings(flush_interval_ms=10, record_ticks=True, record_bars=True)
-    recording = HistoryRecorder(store, settings, is_live=lambda gateway_name: gateway_name != "REPLAY")
+    recording = HistoryRecorder(store, settings, tmp_path, is_live=lambda gateway_name: gateway_name != "REPLAY")
     await recording.start()
     replayed = msgspec.structs.replace(tick(0, symbol="cu2501"), gateway_name="REPLAY")
     recording.on_events(events(replayed, tick(0), tick(61)))
@@ -111,11 +120,11 @@ async def test_what_a_replay_shows_is_not_written_over_what_it_is_made_of(store:
     assert (ticks_in(store), ticks_in(store, "cu2501"), bars_of(store, "cu2501")) == (2, 0, [])
 
 
-async def test_ticks_are_stored_with_every_field(store: MoodyHistory) -> None:
+async def test_ticks_are_stored_with_every_field(store: MoodyHistory, tmp_path: Path) -> None:
     values = {name: float(number) for number, name in enumerate(TICK_COLUMNS)}
     one = tick(0.5, values.pop("last_price"), values.pop("volume"), **values)
     other = tick(1, symbol="cu2501", limit_up=None)
-    recording = recorder(store, record_ticks=True)
+    recording = recorder(store, tmp_path, record_ticks=True)
     await recording.start()
     recording.on_events([Event(Log(source="SIM", level="INFO", message="", datetime="")), *events(one, other)])
     await eventually(lambda: ticks_in(store) == 1 and ticks_in(store, "cu2501") == 1)
@@ -129,40 +138,115 @@ async def test_ticks_are_stored_with_every_field(store: MoodyHistory) -> None:
     assert bars_of(store) == []
 
 
-async def test_stopping_stores_what_waits(store: MoodyHistory) -> None:
-    recording = HistoryRecorder(store, HistorySettings(flush_interval_ms=60_000, record_ticks=True, record_bars=True))
+async def test_stopping_stores_what_waits(store: MoodyHistory, tmp_path: Path) -> None:
+    recording = recorder(store, tmp_path, flush_interval_ms=60_000, record_ticks=True, record_bars=True)
     await recording.start()
     recording.on_events(events(tick(0), tick(1), tick(61)))
-    assert recording.pending == 3
     await recording.stop()
     assert (recording.pending, ticks_in(store), len(bars_of(store))) == (0, 3, 2)
 
 
-async def test_while_the_store_is_down_ticks_wait_and_it_says_so(store: MoodyHistory) -> None:
+async def test_ticks_are_on_disk_long_before_they_are_stored(store: MoodyHistory, tmp_path: Path) -> None:
+    recording = recorder(store, tmp_path, flush_interval_ms=60_000, record_ticks=True)
+    await recording.start()
+    recording.on_events(events(tick(0), tick(1)))
+    await eventually(lambda: b"rb2501" in b"".join(path.read_bytes() for path in segments(tmp_path)))
+    await eventually(lambda: recording.status().in_memory == 0)
+    status = recording.status()
+    assert (status.pending, status.spool_segments, status.stored) == (2, 1, 0)
+    assert status.spool_bytes == sum(path.stat().st_size for path in segments(tmp_path))
+    assert status.oldest_age_s is not None
+    await recording.stop()
+    assert (ticks_in(store), recording.status().stored, recording.status().oldest_age_s) == (2, 2, None)
+
+
+async def test_while_the_store_is_down_ticks_wait_and_it_says_so(store: MoodyHistory, tmp_path: Path) -> None:
     store.failure = Unavailable("the disk is full")
-    recording = recorder(store, record_ticks=True)
+    recording = recorder(store, tmp_path, record_ticks=True)
+    well = recording.status().since
     await recording.start()
     recording.on_events(events(tick(0), tick(1)))
     await eventually(lambda: not recording.healthy)
     assert recording.detail == "the disk is full"
+    assert recording.status().since > well
     recording.on_events(events(tick(2)))
     await eventually(lambda: store.attempts >= 2)
     assert recording.pending == 3
     store.failure = None
     await eventually(lambda: recording.healthy)
-    assert (ticks_in(store), recording.pending, recording.dropped) == (3, 0, 0)
+    await eventually(lambda: recording.pending == 0)
+    assert (ticks_in(store), recording.dropped) == (3, 0)
     await recording.stop()
 
 
-async def test_of_too_many_that_wait_the_oldest_are_dropped_and_counted(store: MoodyHistory) -> None:
+async def test_what_is_not_stored_at_the_stop_is_stored_after_the_next_start(
+    store: MoodyHistory, tmp_path: Path
+) -> None:
     store.failure = Unavailable("down")
-    recording = recorder(store, capacity=5, record_ticks=True)
-    await recording.start()
-    recording.on_events(events(*(tick(second) for second in range(4))))
-    await eventually(lambda: not recording.healthy)
-    recording.on_events(events(*(tick(second) for second in range(4, 12))))
-    await eventually(lambda: recording.dropped == 7)
+    first = recorder(store, tmp_path, record_ticks=True)
+    await first.start()
+    first.on_events(events(*(tick(second) for second in range(1000))))
+    await first.stop()
+    assert (ticks_in(store), first.pending, first.detail) == (0, 1000, "down")
     store.failure = None
+    second = recorder(store, tmp_path, record_ticks=True)
+    await second.start()
+    await eventually(lambda: ticks_in(store) == 1000)
+    await second.stop()
+    assert (second.pending, second.dropped) == (0, 0)
+
+
+async def test_beyond_the_limit_of_the_spool_the_oldest_are_dropped_and_counted(
+    store: MoodyHistory, tmp_path: Path
+) -> None:
+    store.failure = Unavailable("down")
+    recording = recorder(store, tmp_path, record_ticks=True, spool_mb=16)
+    await recording.start()
+    number = 0
+    while recording.dropped == 0:
+        ticks = (msgspec.structs.replace(tick(number + place), name=randbytes(10_000).hex()) for place in range(100))
+        recording.on_events(events(*ticks))
+        number += 100
+        await eventually(lambda: recording.status().in_memory == 0)
+        assert number < 10_000
+    store.failure = None
+    await eventually(lambda: recording.healthy and recording.pending == 0)
+    await recording.stop()
+    times = store.load("rb2501", Exchange.SHFE, Interval.TICK).columns["datetime"]
+    found = ((times - to_micros(START)) // 1_000_000).tolist()
+    # Those that were in hand when their segment was dropped are not lost with it.
+    missing = [place for place in range(number) if place not in found]
+    assert missing == list(range(missing[0], missing[0] + recording.dropped))
+    assert recording.status().spool_bytes <= 16 << 20
+
+
+async def test_a_slow_store_holds_up_no_one(store: MoodyHistory, tmp_path: Path) -> None:
+    store.may_save.clear()
+    recording = recorder(store, tmp_path, capacity=100, record_ticks=True)
+    await recording.start()
+    recording.on_events(events(tick(0)))
+    await eventually(lambda: store.attempts == 1)
+    recording.on_events(events(*(tick(second) for second in range(1, 100))))
+    await eventually(lambda: recording.status().in_memory == 0)
+    assert recording.pending == 100
+    store.may_save.set()
+    await recording.stop()
+    assert (ticks_in(store), recording.dropped) == (100, 0)
+
+
+async def test_while_the_spool_cannot_be_written_ticks_wait_in_memory_and_the_oldest_are_dropped(
+    store: MoodyHistory, tmp_path: Path
+) -> None:
+    folder = tmp_path / "spool"
+    folder.write_text("no folder")
+    recording = recorder(store, folder, capacity=5, record_ticks=True)
+    await recording.start()
+    await eventually(lambda: not recording.healthy)
+    assert f"The spool {folder} cannot be written" in str(recording.detail)
+    for second in range(12):
+        recording.on_events(events(tick(second)))
+    assert (recording.dropped, recording.status().in_memory) == (7, 5)
+    folder.unlink()
     await eventually(lambda: recording.healthy)
     await recording.stop()
     found = store.load("rb2501", Exchange.SHFE, Interval.TICK).columns["datetime"]
@@ -170,49 +254,136 @@ async def test_of_too_many_that_wait_the_oldest_are_dropped_and_counted(store: M
     assert recording.dropped == 7
 
 
-async def test_a_slow_store_holds_up_no_one(store: MoodyHistory) -> None:
-    store.may_save.clear()
-    recording = recorder(store, capacity=10, record_ticks=True)
+class Picky(MoodyHistory):
+    """A store that refuses what one of its rows holds."""
+
+    def save(self, batch: Iterable[Series]) -> int:
+        batch = list(batch)
+        if any((series.columns.get("limit_up", np.zeros(1)) == 13).any() for series in batch):
+            raise DataRejected("13 is not stored")
+        if any(series.symbol == "odd" for series in batch):
+            raise ValueError("an odd symbol")
+        return super().save(batch)
+
+
+async def test_what_the_store_refuses_for_its_content_is_put_aside_and_the_rest_goes_on(tmp_path: Path) -> None:
+    store = Picky()
+    recording = recorder(store, tmp_path, record_ticks=True, record_bars=True)
     await recording.start()
-    recording.on_events(events(tick(0)))
-    await eventually(lambda: store.attempts == 1)
-    recording.on_events(events(*(tick(second) for second in range(1, 100))))
-    assert recording.pending == 11
-    store.may_save.set()
+    ticks = [tick(second, limit_up=13.0 if second in (7, 500) else 1.0) for second in range(1000)]
+    recording.on_events(events(*ticks, tick(1000, symbol="odd"), tick(1001)))
+    await eventually(lambda: ticks_in(store) == 999)
+    recording.on_events([Event(tick(0), payload=b'{"symbol": 7}'), *events(tick(1002))])
+    await eventually(lambda: ticks_in(store) == 1000)
+    await eventually(lambda: recording.pending == 0)
+    assert (recording.healthy, recording.refused, recording.dropped) == (True, 4, 0)
     await recording.stop()
-    assert (ticks_in(store), recording.dropped) == (11, 89)
+    assert len(bars_of(store)) == 17
+    lines = (tmp_path / "quarantine" / "refused.jsonl").read_text(encoding="utf-8").splitlines()
+    refused = [json.loads(line) for line in lines]
+    reasons = [line["reason"].partition(":")[0] for line in refused]
+    assert sorted(reasons) == ["13 is not stored"] * 2 + ["It is no tick", "ValueError", "ValueError"]
+    assert json.loads(refused[0]["record"])["vt_symbol"] == "rb2501.SHFE"
 
 
-async def test_what_the_store_refuses_for_its_content_is_dropped_and_the_rest_goes_on(store: MoodyHistory) -> None:
-    store.failure = ValueError("not a tick")
-    recording = recorder(store, record_ticks=True)
-    await recording.start()
-    recording.on_events(events(tick(0)))
-    await eventually(lambda: recording.dropped == 1)
+async def test_a_damaged_segment_is_reported_until_it_is_looked_after(store: MoodyHistory, tmp_path: Path) -> None:
+    store.failure = Unavailable("down")
+    first = recorder(store, tmp_path, record_ticks=True)
+    await first.start()
+    first.on_events(events(tick(0), tick(1)))
+    await first.stop()
+    (segment,) = segments(tmp_path)
+    segment.write_bytes(segment.read_bytes()[:-1] + b"?")
     store.failure = None
-    recording.on_events(events(tick(1)))
+    second = recorder(store, tmp_path, record_ticks=True)
+    await second.start()
+    second.on_events(events(tick(2)))
     await eventually(lambda: ticks_in(store) == 1)
-    await eventually(lambda: recording.healthy)
-    await recording.stop()
+    await eventually(lambda: not second.healthy)
+    assert "damaged" in str(second.detail)
+    assert str(tmp_path / "quarantine") in str(second.detail)
+    assert second.status().damaged == 2
+    (tmp_path / "quarantine" / segment.name).unlink()
+    await eventually(lambda: second.healthy)
+    await second.stop()
 
 
-async def test_a_restart_amid_a_minute_goes_on_with_its_bar(store: MoodyHistory) -> None:
-    first = recorder(store, record_bars=True)
+async def test_what_a_crash_cut_off_is_counted(store: MoodyHistory, tmp_path: Path) -> None:
+    store.failure = Unavailable("down")
+    first = recorder(store, tmp_path, record_ticks=True)
+    await first.start()
+    first.on_events(events(tick(0), tick(1), tick(2)))
+    await first.stop()
+    (segment,) = segments(tmp_path)
+    segment.write_bytes(segment.read_bytes()[:-1])
+    second = recorder(store, tmp_path, record_ticks=True)
+    await second.start()
+    await eventually(lambda: second.status().torn == 3)
+    await second.stop()
+
+
+async def test_a_restart_amid_a_minute_goes_on_with_its_bar(store: MoodyHistory, tmp_path: Path) -> None:
+    first = recorder(store, tmp_path, record_bars=True)
     await first.start()
     first.on_events(events(tick(5, 100, 10), tick(20, 104, 15)))
     await first.stop()
     assert bars_of(store) == [(0, 100, 104, 100, 104, 5, 0, 0)]
-    second = recorder(store, record_bars=True)
+    second = recorder(store, tmp_path, record_bars=True)
     await second.start()
     second.on_events(events(tick(40, 99, 30), tick(50, 101, 37), tick(61, 103, 40)))
-    await eventually(lambda: bars_of(store) == [(0, 100, 104, 99, 101, 12, 0, 0)])
+    await eventually(lambda: bars_of(store) == [(0, 100, 104, 99, 101, 27, 0, 0)])
     await second.stop()
     assert bars_of(store)[1:] == [(1, 103, 103, 103, 103, 3, 0, 0)]
     assert ticks_in(store) == 0
 
 
-async def test_starting_and_stopping_twice_is_no_error(store: MoodyHistory) -> None:
-    recording = recorder(store, record_ticks=True)
+async def test_without_the_spool_of_before_a_bar_goes_on_from_what_is_stored(
+    store: MoodyHistory, tmp_path: Path
+) -> None:
+    runs = {"one": [tick(5, 100, 10), tick(20, 104, 15)], "other": [tick(40, 99, 30), tick(50, 101, 37)]}
+    for folder, ticks in runs.items():
+        recording = recorder(store, tmp_path / folder, record_bars=True)
+        await recording.start()
+        recording.on_events(events(*ticks))
+        await recording.stop()
+    assert bars_of(store) == [(0, 100, 104, 99, 101, 12, 0, 0)]
+
+
+async def test_what_was_traded_in_a_long_pause_belongs_to_no_bar(store: MoodyHistory, tmp_path: Path) -> None:
+    for ticks in ([tick(5, 100, 10), tick(20, 104, 15)], [tick(400, 99, 1000), tick(401, 101, 1007)]):
+        recording = recorder(store, tmp_path, record_bars=True)
+        await recording.start()
+        recording.on_events(events(*ticks))
+        await recording.stop()
+    assert bars_of(store) == [(0, 100, 104, 100, 104, 5, 0, 0), (6, 99, 101, 99, 101, 7, 0, 0)]
+
+
+@pytest.mark.parametrize("stops", [(), (3,), (1, 2, 3, 4, 5, 6, 7)])
+async def test_bars_are_the_same_after_outages_and_restarts(stops: tuple[int, ...], tmp_path: Path) -> None:
+    """Each part of the ticks is recorded by a run of its own, with the store down for some of them."""
+    ticks = [tick(second * 7, 100 + second % 13, second * 3.0) for second in range(80)]
+    store = MoodyHistory()
+    for number, first in enumerate(range(0, 80, 10)):
+        store.failure = Unavailable("down") if number in stops else None
+        recording = recorder(store, tmp_path, record_bars=True, record_ticks=True)
+        await recording.start()
+        recording.on_events(events(*ticks[first : first + 10]))
+        await recording.stop()
+    store.failure = None
+    last = recorder(store, tmp_path, record_bars=True, record_ticks=True)
+    await last.start()
+    await eventually(lambda: last.pending == 0)
+    await last.stop()
+    wanted = MemoryHistory()
+    builder = BarBuilder()
+    made = [builder.update(one, to_micros(datetime.fromisoformat(one.datetime)), 0.0) for one in ticks]
+    wanted.save(bar_series([bar for bar in [*made, *builder.finish(0.0, everything=True)] if bar is not None]))
+    assert bars_of(store) == bars_of(wanted)
+    assert ticks_in(store) == 80
+
+
+async def test_starting_and_stopping_twice_is_no_error(store: MoodyHistory, tmp_path: Path) -> None:
+    recording = recorder(store, tmp_path, record_ticks=True)
     await recording.stop()
     await recording.start()
     await recording.start()

@@ -66,6 +66,7 @@ class CacheWriter:
         self._since = now_timestamp()
         self.written = 0
         self.rebuilds = 0
+        self.dead_letters = 0  # a cache takes any bytes
 
     @property
     def healthy(self) -> bool:
