@@ -104,6 +104,7 @@ class HistoryRecorder:
             since=self._since,
             pending=self.pending,
             in_memory=len(self._arrived),
+            spooled=spool.written,
             spool_bytes=spool.bytes,
             spool_segments=spool.segments,
             oldest_age_s=round(max(0.0, time.time() - moment / 1e6), 3) if moment else None,

@@ -119,8 +119,8 @@ SYSTEM = reports.SystemStatus(
     journal=reports.JournalStatus(first_seq=1, last_seq=1042, pending=0, healthy=True),
     sinks=[reports.SinkStatus(name="sql", position=1042, lag=0, healthy=True, since=_AT)],
     history=reports.HistoryStatus(
-        recording=True, healthy=True, since=_AT, pending=420, in_memory=20, spool_bytes=460_000, spool_segments=1,
-        oldest_age_s=0.4, stored=600_000,
+        recording=True, healthy=True, since=_AT, pending=420, in_memory=20, spooled=600_400,
+        spool_bytes=460_000, spool_segments=1, oldest_age_s=0.4, stored=600_000,
     ),
     bus=reports.BusStatus(transport="memory", address="this process"),
     sessions=[

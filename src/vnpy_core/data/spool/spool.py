@@ -62,9 +62,10 @@ class _Segment(msgspec.Struct, eq=False):
 class Spool:
     """``append`` and ``close`` on one thread, ``take``, ``done`` and ``expire`` on another; the numbers on any.
 
-    ``bytes``, ``segments``: what lies on the disk. ``waiting``: records that were not yet taken. ``oldest``: when the
-    first of them was written, in microseconds. ``dropped``: those that went because of the limits. ``torn``: those of a
-    write that a crash cut off. ``damaged``: those, as far as it is known how many, that could not be read.
+    ``written``: records since it was made. ``bytes``, ``segments``: what lies on the disk. ``waiting``: records that
+    were not yet taken. ``oldest``: when the first of them was written, in microseconds. ``dropped``: those that went because
+    of the limits. ``torn``: those of a write that a crash cut off. ``damaged``: those, as far as it is known how many,
+    that could not be read.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Spool:
     ) -> None:
         self.folder = folder
         self.quarantine = Quarantine(folder / "quarantine", max_bytes)
-        self.bytes = self.segments = self.waiting = self.dropped = self.torn = self.damaged = 0
+        self.written = self.bytes = self.segments = self.waiting = self.dropped = self.torn = self.damaged = 0
         self.oldest = 0
         self._max_bytes = max_bytes
         self._max_age = int(max_age_s * 1e6)
@@ -134,6 +135,7 @@ class Spool:
             segment.first = segment.first or now
             segment.last = now
             self.bytes += size
+            self.written += len(records)
             self.oldest = self.oldest if self.waiting else now
             self.waiting += len(records)
 
