@@ -63,9 +63,9 @@ class Spool:
     """``append`` and ``close`` on one thread, ``take``, ``done`` and ``expire`` on another; the numbers on any.
 
     ``written``: records since it was made. ``bytes``, ``segments``: what lies on the disk. ``waiting``: records that
-    were not yet taken. ``oldest``: when the first of them was written, in microseconds. ``dropped``: those that went because
-    of the limits. ``torn``: those of a write that a crash cut off. ``damaged``: those, as far as it is known how many,
-    that could not be read.
+    were not yet taken. ``oldest``: when the first of them was written, in microseconds. ``dropped``: those that went
+    because of the limits. ``torn``: those of a write that a crash cut off. ``damaged``: those, as far as it is known
+    how many, that could not be read.
     """
 
     def __init__(
