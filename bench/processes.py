@@ -13,6 +13,8 @@ from typing import Self
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
+# What is measured is this checkout, whichever one the environment has installed.
+PYTHON_PATH = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
 # The load client has the last core for itself as far as it can: the servers are left to the scheduler.
 CLIENT_CORES = sorted(os.sched_getaffinity(0))[-1:]
 
@@ -49,7 +51,7 @@ class Process:
             self.popen = subprocess.Popen(
                 list(command),
                 cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "LANGUAGE": "en", **(environment or {})},
+                env={**os.environ, "PYTHONPATH": PYTHON_PATH, "LANGUAGE": "en", **(environment or {})},
                 stdin=pipe,
                 stdout=pipe if piped else log,
                 stderr=log,

@@ -111,4 +111,6 @@ def _of_type(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.none()
         case inspect.StrType():
             return TEXTS
+        case inspect.LiteralType():
+            return st.sampled_from(kind.values)
     raise TypeError(f"no strategy for {kind}")

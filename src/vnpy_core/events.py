@@ -32,6 +32,7 @@ class Event(msgspec.Struct, eq=False, gc=False):
     payload: bytes = b""
     seq: int | None = None
     _frame: bytes | None = None
+    _packed: bytes | None = None
 
     def __post_init__(self) -> None:
         self.payload = self.payload or _encoder.encode(self.data)
@@ -58,6 +59,13 @@ class Event(msgspec.Struct, eq=False, gc=False):
             self._frame = frame_of(self.seq, self.topic, self.ts, self.payload)
         return self._frame
 
+    @property
+    def packed(self) -> bytes:
+        """The whole event in MessagePack; made when somebody wants it."""
+        if self._packed is None:
+            self._packed = packed_of(self.seq, self.topic, self.ts, self.payload)
+        return self._packed
+
     def __repr__(self) -> str:
         return f"Event({self.topic!r}, seq={self.seq}, data={self.data!r})"
 
@@ -66,6 +74,11 @@ def frame_of(seq: int | None, topic: str, ts: str, payload: bytes) -> bytes:
     """Return the event's JSON, made of its data's."""
     number = b"null" if seq is None else b"%d" % seq
     return b'{"seq":%b,"topic":%b,"ts":"%b","data":%b}' % (number, _encoder.encode(topic), ts.encode(), payload)
+
+
+def packed_of(seq: int | None, topic: str, ts: str, payload: bytes) -> bytes:
+    """Return the event's MessagePack, made of its data's JSON, so that both say the same: JSON has no NaN."""
+    return msgspec.msgpack.encode({"seq": seq, "topic": topic, "ts": ts, "data": msgspec.json.decode(payload)})
 
 
 def topic_token(text: str) -> str:

@@ -22,6 +22,7 @@ from vnpy_core.engine import runtime
 from vnpy_core.enums import GatewayState, StrategyState
 from vnpy_core.errors import AlreadyRunning, ConfigError
 from vnpy_core.ports import HistoryStore
+from vnpy_core.routers.compression import ChosenCompression
 from vnpy_core.service import VnPyCoreService
 
 # How long the start waits for the gateways before it says how far they are.
@@ -121,12 +122,11 @@ async def _serve_until_told(
         uvicorn.Config(
             create_app(service),
             http="httptools",
-            ws="websockets-sansio",
+            ws=ChosenCompression,
             ws_ping_interval=settings.websocket.ping_interval_s,
             ws_ping_timeout=settings.websocket.ping_interval_s,
             ws_max_size=1 << 20,
-            # Compressing each frame for each client would cost more than all the rest of serving it.
-            ws_per_message_deflate=False,
+            ws_per_message_deflate=settings.websocket.compression,
             log_config=None,
             access_log=False,
             server_header=False,

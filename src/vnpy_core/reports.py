@@ -118,7 +118,8 @@ class BusStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One WebSocket client. ``conflated``: ticks it was not sent because a later one of that symbol had come."""
+    """One WebSocket client. ``conflated``: ticks it was not sent because a later one of that symbol had come, and it
+    was slow. What it holds back itself by ``throttle_ms`` is not counted."""
 
     session_id: str
     client: Annotated[str | None, msgspec.Meta(examples=["127.0.0.1:50412"])]
@@ -131,6 +132,10 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
     dropped: Annotated[int, msgspec.Meta(description="Log lines and bars dropped because the client is slow")]
     queued_facts: int
     queued_market: int
+    queued_bytes: Annotated[int, msgspec.Meta(description="About so much waits to be sent")] = 0
+    lag_ms: Annotated[float, msgspec.Meta(description="Age of the oldest that waits to be sent; 0: nothing does")] = 0
+    encoding: Annotated[str, msgspec.Meta(examples=["json", "msgpack"])] = "json"
+    throttle_ms: Annotated[int, msgspec.Meta(description="Of each symbol a tick at most so often; 0: every one")] = 0
 
 
 class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import uvicorn
 from tests.unit.routers.memory_service import MemoryService, contract
 from vnpy_core.app import create_app
 from vnpy_core.routers import examples
+from vnpy_core.routers.compression import ChosenCompression
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class LiveServer:
         self._loop = asyncio.get_running_loop()
         config = uvicorn.Config(
             create_app(service), port=0, log_config=None, access_log=False, lifespan="off",
-            ws="websockets-sansio", ws_per_message_deflate=False,
+            ws=ChosenCompression, ws_per_message_deflate=True,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         serving = asyncio.create_task(self._server.serve())

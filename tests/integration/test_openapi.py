@@ -133,7 +133,8 @@ def test_the_routes_are_those_of_the_brief(document: dict[str, Any]) -> None:
         f"POST {strategies}/{{name}}/init", f"POST {strategies}/{{name}}/start", f"POST {strategies}/{{name}}/stop",
         f"GET {strategies}/{{name}}/parameters", f"PUT {strategies}/{{name}}/parameters",
         f"GET {strategies}/{{name}}/variables", "GET /data/bars", "GET /data/ticks", "GET /data/overview",
-        "GET /system/status", "GET /system/services", "GET /health/live", "GET /health/ready",
+        "GET /system/status", "GET /system/sessions", "DELETE /system/sessions/{session_id}",
+        "GET /system/services", "GET /health/live", "GET /health/ready",
     }  # fmt: skip
 
 

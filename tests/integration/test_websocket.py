@@ -110,5 +110,22 @@ def test_a_client_that_reads_again_is_told_why_and_resumes_without_a_hole(server
     assert seen == list(range(seen[0], seen[0] + total))
 
 
+@pytest.mark.parametrize(
+    ("path", "offered", "compressed"),
+    [("/ws", True, False), ("/ws?compression=deflate", True, True), ("/ws?compression=deflate", False, False)],
+)
+def test_frames_are_compressed_for_whom_asks_for_it(
+    server: LiveServer, path: str, offered: bool, compressed: bool
+) -> None:
+    url = server.url.replace("http", "ws", 1) + path
+    with connect(url, compression="deflate" if offered else None) as client:
+        names = [extension.name for extension in client.protocol.extensions]
+        assert names == (["permessage-deflate"] if compressed else [])
+        client.send(json.dumps(SUBSCRIBE))
+        assert json.loads(client.recv(10))["type"] == "ack"
+        server.run(lambda service: tell_orders(service, 0, 100))
+        assert len(events_until(client, 100)) == 100
+
+
 async def _last_seq(service: MemoryService) -> int:
     return service.journal.last_seq

@@ -1,36 +1,23 @@
-"""WebSocketHub: who is subscribed to what, and getting each event to them, once encoded and never waiting.
+"""WebSocketHub: the sessions, what their clients say, and what these are shown before they are sent what happens.
 
-Sessions with the same topics form a group. A group collects what is published, and hands it as one shared batch to
-the outbox of each of its sessions: at once when there is a fact among it, else no sooner than ``batch_interval_ms``
-after the last batch.
+Getting what is published to them is the groups' work.
 """
 
 import asyncio
 import contextlib
 import itertools
 import logging
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from vnpy_core.bus.messages import (
-    Ack,
-    CloseCode,
-    Command,
-    Failure,
-    Gap,
-    Ping,
-    Pong,
-    Refused,
-    Subscribe,
-    Unsubscribe,
-    decode,
-)
-from vnpy_core.bus.outbox import Batch, Message, Overflow, array_of, message_of
+from vnpy_core.bus.encoding import JSON, Encoding
+from vnpy_core.bus.groups import Groups
+from vnpy_core.bus.messages import Ack, CloseCode, Command, Gap, Ping, Pong, Refused, Subscribe, Unsubscribe
 from vnpy_core.bus.session import Session
 from vnpy_core.bus.subscription import Subscription, topic_fault
 from vnpy_core.config.settings import WebSocketSettings
-from vnpy_core.events import INTERNAL_TOPICS, Event, frame_of
+from vnpy_core.errors import NotFound
+from vnpy_core.events import INTERNAL_TOPICS, Event
 from vnpy_core.models import now_timestamp
 from vnpy_core.reports import SessionStatus
 
@@ -39,8 +26,6 @@ logger = logging.getLogger(__name__)
 MAX_TOPICS = 5_000
 # Events of a snapshot or of a replay that go into one frame.
 PAGE = 500
-# The part of the batch interval that counts as a pause: a feed that ticks in the same rhythm must not just miss it.
-_PAUSE = 0.8
 # A client that does not take its answers, snapshots and replays is not read from either.
 UNREAD_ANSWERS = 64
 
@@ -97,18 +82,6 @@ class FactHistory(Protocol):
     async def read(self, after: int, limit: int) -> Sequence[Record]: ...
 
 
-class _Group:
-    """The sessions that have the same topics, and what they have not been given yet."""
-
-    __slots__ = ("facts", "pending", "sessions", "subscription")
-
-    def __init__(self, topics: frozenset[str]) -> None:
-        self.subscription = Subscription(topics)
-        self.sessions: set[Session] = set()
-        self.pending: list[Event] = []
-        self.facts = 0
-
-
 class WebSocketHub:
     """All sessions. Loop only. ``journal`` lets clients resume; without it ``since`` is refused."""
 
@@ -118,79 +91,61 @@ class WebSocketHub:
         self._state = read_model
         self._settings = settings
         self._journal = journal
-        self._delay_s = settings.batch_interval_ms / 1000
         self._sessions: dict[str, Session] = {}
-        self._groups: dict[frozenset[str], _Group] = {}
-        self._routes: dict[str, tuple[_Group, ...]] = {}
-        self._waiting: set[_Group] = set()
-        self._timer: asyncio.TimerHandle | None = None
-        self._flushed_at = 0.0
+        self._groups = Groups(settings.batch_interval_ms, self._too_slow)
         self._left = asyncio.Event()
         self._ids = itertools.count(1)
         # The last fact that sessions have been given: what is in the journal up to here will not be published again.
         self._published = journal.last_seq if journal is not None else 0
 
     def publish(self, events: Sequence[Event]) -> None:
-        """Give ``events`` to whom they concern; facts at once, market data with what comes in the next moments."""
-        urgent: set[_Group] = set()
-        routes = self._routes
-        for event in events:
-            groups = routes.get(event.topic)
-            if groups is None:
-                groups = self._route(event.topic)
-            if event.seq is None:
-                for group in groups:
-                    group.pending.append(event)
-                self._waiting.update(groups)
-            else:
+        """Give ``events`` to whom they concern."""
+        for event in reversed(events):
+            if event.seq is not None:
                 self._published = max(self._published, event.seq)
-                for group in groups:
-                    group.pending.append(event)
-                    group.facts += 1
-                urgent.update(groups)
-        for group in urgent:
-            self._flush(group)
-        if self._waiting and self._timer is None:
-            # What comes after a pause goes out at once; only what follows closely is held back, for company. The clock
-            # is not the loop's, which counts whole milliseconds.
-            since_s = time.perf_counter() - self._flushed_at
-            if since_s >= self._delay_s * _PAUSE:
-                self._flush_waiting()
-            else:
-                self._timer = asyncio.get_running_loop().call_later(self._delay_s - since_s, self._flush_waiting)
+                break
+        self._groups.publish(events)
 
-    def open(self, client: str | None) -> Session | None:
+    def open(self, client: str | None, encoding: Encoding = JSON) -> Session | None:
         """Return a new session, or ``None`` if there are ``max_sessions`` already."""
         if len(self._sessions) >= self._settings.max_sessions:
             return None
-        session = Session(f"ws-{next(self._ids)}", client, self._settings.queue_facts)
+        session = Session(f"ws-{next(self._ids)}", client, self._settings.queue_facts, encoding)
         self._sessions[session.session_id] = session
         return session
 
     def discard(self, session: Session) -> None:
         """Forget a session whose connection is gone or about to be."""
-        self._set_topics(session, {})
+        self._groups.leave(session)
         self._sessions.pop(session.session_id, None)
         self._left.set()
 
-    async def handle(self, session: Session, text: str) -> None:
-        """Do what a client's message says and queue the answer."""
+    async def handle(self, session: Session, data: str | bytes) -> None:
+        """Do what a client's frame says and queue the answer."""
         try:
-            await self._obey(session, decode(text))
+            await self._obey(session, session.encoding.decode(data))
         except Refused as error:
-            session.answer(message_of(error.failure))
+            session.answer(error.failure)
         await session.outbox.below(UNREAD_ANSWERS)
 
-    def refuse_binary(self, session: Session) -> None:
-        session.answer(message_of(Failure(id=None, code="binary", detail="Messages are JSON in text frames.")))
+    def end(self, session_id: str) -> None:
+        """End a session; its client may come again, and resume.
+
+        Raises:
+            NotFound: there is none of this id.
+        """
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise NotFound(f"There is no session {session_id!r}.")
+        session.end(CloseCode.ENDED, "ended by an operator")
+        self.discard(session)
 
     def statuses(self) -> list[SessionStatus]:
         return [session.status() for session in self._sessions.values()]
 
     async def close(self, timeout_s: float = 2.0) -> None:
         """End every session, and wait until their connections have let go, but not long."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._groups.close()
         for session in list(self._sessions.values()):
             session.end(CloseCode.GOING_AWAY, "the service stops")
         with contextlib.suppress(TimeoutError):
@@ -202,11 +157,11 @@ class WebSocketHub:
     async def _obey(self, session: Session, command: Command) -> None:
         match command:
             case Ping():
-                session.answer(message_of(Pong(command.id, now_timestamp())))
+                session.answer(Pong(command.id, now_timestamp(), self._published))
             case Unsubscribe():
-                self._flush_waiting()
-                self._set_topics(session, {t: None for t in session.topics if t not in command.topics})
-                session.answer(message_of(Ack(command.id, list(session.topics))))
+                self._groups.settle(session)
+                self._move(session, {t: None for t in session.topics if t not in command.topics}, session.throttle_ms)
+                session.answer(self._ack(command, session.topics, session.throttle_ms))
             case Subscribe():
                 await self._subscribe(session, command)
 
@@ -217,58 +172,56 @@ class WebSocketHub:
         topics = session.topics | dict.fromkeys(command.topics)
         if len(topics) > MAX_TOPICS:
             raise Refused("too_many_topics", f"A session has at most {MAX_TOPICS} topics.", command.id)
-        ack = message_of(Ack(command.id, list(topics)))
+        throttle_ms = session.throttle_ms if command.throttle_ms is None else command.throttle_ms
+        ack = self._ack(command, topics, throttle_ms)
         wanted = Subscription(frozenset(command.topics))
         if command.since is not None:
             await self._resume(session, command, command.since, wanted, ack)
         else:
             # From here to the end nothing waits: what the snapshot shows and what is published after it meet exactly.
-            self._flush_waiting()
+            self._groups.settle(session)
             session.answer(ack)
             if command.snapshot:
                 self._send_snapshot(session, wanted)
-        self._set_topics(session, topics)
+        self._move(session, topics, throttle_ms)
 
-    async def _resume(
-        self, session: Session, command: Subscribe, since: int, wanted: Subscription, ack: Message
-    ) -> None:
+    def _ack(self, command: Subscribe | Unsubscribe, topics: Iterable[str], throttle_ms: int) -> Ack:
+        return Ack(command.id, list(topics), self._published, throttle_ms)
+
+    async def _resume(self, session: Session, command: Subscribe, since: int, wanted: Subscription, ack: Ack) -> None:
+        """Send the facts after ``since``. When this returns, nothing has been published that was not among them."""
         journal = self._journal
         if journal is None:
             raise Refused("resume_unavailable", "There is no journal to resume from.", command.id)
-        first = journal.first_seq
-        if since > self._published or (since < self._published and (first is None or since + 1 < first)):
-            self._flush_waiting()
-            session.answer(ack)
-            session.answer(message_of(Gap(command.id, since, first)))
-            self._send_snapshot(session, wanted)
-            return
         session.answer(ack)
-        while since < self._published:
-            records = [r for r in await journal.read(since, PAGE) if r.seq <= self._published]
-            if not records:
+        gone = since > self._published or (since < self._published and since + 1 < (journal.first_seq or 0))
+        while since < self._published and not gone:
+            records = [record for record in await journal.read(since, PAGE) if record.seq <= self._published]
+            # Their numbers leave none out, unless some have been removed since it was looked whether they are there.
+            gone = not records or records[-1].seq != since + len(records)
+            if gone:
                 break
             since = records[-1].seq
-            frames = [
-                frame_of(record.seq, record.topic, record.ts, record.payload)
+            encode = session.encoding.fact
+            encoded = [
+                encode(record.seq, record.topic, record.ts, record.payload)
                 for record in records
                 if record.topic not in INTERNAL_TOPICS and wanted.matches(record.topic)
             ]
-            if frames:
-                session.answer(Message(array_of(frames), len(frames)))
+            if encoded:
+                session.show(session.encoding.array(encoded), len(encoded))
             await session.outbox.below(UNREAD_ANSWERS)
-        self._flush_waiting()
-        if command.snapshot:
-            self._send_snapshot(session, wanted, facts=False)
+        self._groups.settle(session)
+        if gone:
+            session.answer(Gap(command.id, since, journal.first_seq))
+        if gone or command.snapshot:
+            self._send_snapshot(session, wanted, facts=gone)
 
     def _send_snapshot(self, session: Session, wanted: Subscription, *, facts: bool = True) -> None:
-        frames = [
-            event.frame
-            for event in self._current()
-            if wanted.matches(event.topic) and (facts or event.seq is None)
-        ]
-        for start in range(0, len(frames), PAGE):
-            page = frames[start : start + PAGE]
-            session.answer(Message(array_of(page), len(page)))
+        events = [event for event in self._current() if wanted.matches(event.topic) and (facts or event.seq is None)]
+        for start in range(0, len(events), PAGE):
+            page = events[start : start + PAGE]
+            session.show(session.encoding.batch(page), len(page))
 
     def _current(self) -> Iterator[Event]:
         state = self._state
@@ -278,51 +231,12 @@ class WebSocketHub:
         ):  # fmt: skip
             yield from table.values()
 
-    def _set_topics(self, session: Session, topics: dict[str, None]) -> None:
-        """Move a session to the group of its topics. Pending events of its old group must have been flushed."""
-        if session.session_id not in self._sessions:
-            return
-        old, new = frozenset(session.topics), frozenset(topics)
-        session.topics = topics
-        if old == new:
-            return
-        if (group := self._groups.get(old)) is not None:
-            group.sessions.discard(session)
-            if not group.sessions:
-                del self._groups[old]
-                self._waiting.discard(group)
-                self._routes.clear()
-        if new:
-            group = self._groups.get(new)
-            if group is None:
-                group = self._groups[new] = _Group(new)
-                self._routes.clear()
-            group.sessions.add(session)
+    def _move(self, session: Session, topics: dict[str, None], throttle_ms: int) -> None:
+        if session.session_id in self._sessions:  # it may have been ended while it was sent a replay
+            session.topics, session.throttle_ms = topics, throttle_ms
+            self._groups.move(session)
 
-    def _route(self, topic: str) -> tuple[_Group, ...]:
-        groups: tuple[_Group, ...] = ()
-        if topic not in INTERNAL_TOPICS:
-            groups = tuple(group for group in self._groups.values() if group.subscription.matches(topic))
-        self._routes[topic] = groups
-        return groups
-
-    def _flush_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._flushed_at = time.perf_counter()
-        for group in list(self._waiting):
-            self._flush(group)
-
-    def _flush(self, group: _Group) -> None:
-        self._waiting.discard(group)
-        batch = Batch(group.pending, group.facts)
-        group.pending = []
-        group.facts = 0
-        for session in tuple(group.sessions):
-            try:
-                session.deliver(batch)
-            except Overflow:
-                logger.warning("Session %s is ended: too slow for its facts", session.session_id)
-                session.end(CloseCode.TOO_SLOW, f"more than {self._settings.queue_facts} facts wait; resume with since")
-                self.discard(session)
+    def _too_slow(self, session: Session) -> None:
+        logger.warning("Session %s is ended: too slow for its facts", session.session_id)
+        session.end(CloseCode.TOO_SLOW, f"more than {self._settings.queue_facts} facts wait; resume with since")
+        self.discard(session)

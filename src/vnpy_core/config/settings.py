@@ -221,6 +221,7 @@ class WebSocketSettings(_Section):
     batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 0.0
     max_sessions: Annotated[int, Field(ge=1, description="Clients at a time")] = 1000
     queue_facts: Annotated[int, Field(ge=1, description="Facts that may wait for one client; then 4008")] = 10_000
+    compression: Annotated[bool, Field(description="Compress for clients that ask by ?compression=deflate")] = True
 
 
 class LogSettings(_Section):

@@ -22,6 +22,7 @@ from vnpy_core.models import (
     Trade,
     VtSymbol,
 )
+from vnpy_core.reports import SessionStatus
 from vnpy_core.trading.orders import CancelResult
 
 NextCursor = Annotated[str | None, msgspec.Meta(description="Ask again with it for the next page; null: no more")]
@@ -139,6 +140,16 @@ class StrategyClass(msgspec.Struct, frozen=True, kw_only=True):
 class ClassPage(msgspec.Struct, frozen=True, kw_only=True):
     classes: list[StrategyClass]
     next_cursor: NextCursor
+
+
+class SessionPage(msgspec.Struct, frozen=True, kw_only=True):
+    sessions: list[SessionStatus]
+    next_cursor: NextCursor
+
+
+class SessionEnded(msgspec.Struct, frozen=True, kw_only=True):
+    session_id: Annotated[str, msgspec.Meta(examples=["ws-1"])]
+    ended: bool = True
 
 
 class ServicePage(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,8 @@ What VnPy Core sends as it happens, on the WebSocket `/ws` and on the message bu
 
 * An event is `{"seq", "topic", "ts", "data"}`. Facts have a `seq`; market data and log lines have `null`. `/ws` sends
   arrays of events; on the bus each is a message of its own, with the same bytes.
+* `/ws` speaks JSON in text frames, or by the subprotocol `vnpy-core.msgpack.v1` MessagePack in binary ones. A client
+  that offers permessage-deflate and asks for it by `?compression=deflate` has its frames compressed.
 * A fact is on the bus at least once, and each time with the same id: the header `Nats-Msg-Id`, or the field `id` of the
   entry in a Redis stream. Pass over ids you have seen. The facts of a topic come in the order of `seq`; on NATS, where
   one JetStream stream (`<prefix>_facts`) has all of them, those of all topics do: read it with an ordered consumer,

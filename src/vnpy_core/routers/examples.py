@@ -96,6 +96,7 @@ SUBSCRIBED = answers.SubscriptionResult(
 PARAMETERS = answers.Parameters(strategy_name="demo", parameters=STRATEGY.parameters)
 VARIABLES = answers.Variables(strategy_name="demo", variables=STRATEGY.variables)
 REMOVED = answers.Removed(strategy_name="demo")
+SESSION_ENDED = answers.SessionEnded(session_id="ws-1")
 LIVENESS = reports.Liveness(alive=True, event_thread=True, loop_lag_ms=0.2)
 READINESS = reports.Readiness(
     ready=True,
@@ -127,7 +128,7 @@ SYSTEM = reports.SystemStatus(
         reports.SessionStatus(
             session_id="ws-1", client="127.0.0.1:50412", connected=_AT, topics=["order", "tick.rb2501"],
             sent_events=10_500, sent_frames=2_100, sent_bytes=9_450_000, conflated=0, dropped=0, queued_facts=0,
-            queued_market=0,
+            queued_market=0, queued_bytes=0, lag_ms=0.0, encoding="json", throttle_ms=0,
         )
     ],
 )  # fmt: skip

@@ -19,7 +19,8 @@ _SCHEMAS: tuple[type, ...] = (
     answers.OrderPage, answers.TradePage, answers.PositionPage, answers.AccountPage, answers.ContractPage,
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
-    answers.ClassPage, answers.ServicePage, answers.IntentPage, SubmitResult, Problem, reports.SystemStatus,
+    answers.ClassPage, answers.ServicePage, answers.SessionPage, answers.SessionEnded,
+    answers.IntentPage, SubmitResult, Problem, reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,
@@ -62,7 +63,8 @@ vn.py (VeighNa) as a service. 把 vn.py（VeighNa）作为服务运行。
 * An unknown query parameter is refused, because a misspelt filter must not mean "all". 未知的查询参数会被拒绝。
 * Errors are RFC 9457 problem documents with `code` and `request_id`. 错误为 RFC 9457 格式。
 * `/ws` is a WebSocket: send `Subscribe`, `Unsubscribe` or `Ping`, receive `Ack`, `Pong`, `Gap` or `Failure`, and
-  arrays of events `{"seq", "topic", "ts", "data"}`. `/ws` 为 WebSocket：消息格式见下方 schemas。
+  arrays of events `{"seq", "topic", "ts", "data"}`; in JSON, or by the subprotocol `vnpy-core.msgpack.v1` in
+  MessagePack. `/ws` 为 WebSocket：消息格式见下方 schemas；默认 JSON，子协议 `vnpy-core.msgpack.v1` 为 MessagePack。
 """
 
 

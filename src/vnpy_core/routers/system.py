@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from vnpy_core.routers import examples
-from vnpy_core.routers.answers import ServicePage
+from vnpy_core.routers.answers import ServicePage, SessionEnded, SessionPage
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.pages import encoded
 from vnpy_core.routers.requests import NO_QUERY, ServiceQuery
@@ -15,6 +15,13 @@ _SERVICES = """Those that the registry lists and that have told lately that they
 registry is down: those that it listed last, and `stale` is true.
 
 注册中心列出且心跳有效的服务，全部在一页内返回。注册中心不可用时返回最后一次的结果，且 `stale` 为 true。"""
+
+_SESSIONS = """Who is connected to `/ws`, to what it is subscribed, and whether it keeps up: `lag_ms` is the age of the
+oldest event that waits for it. All on one page.
+
+`/ws` 的全部连接、订阅及是否跟得上：`lag_ms` 为最早一条待发送事件的等待时间。全部在一页内返回。"""
+
+SessionPath = Annotated[str, Path(description="Session / 会话", examples=["ws-1"])]
 
 
 def create_system_router(service: Service) -> APIRouter:
@@ -30,6 +37,31 @@ def create_system_router(service: Service) -> APIRouter:
     )
     async def get_system_status() -> Response:
         return encoded(await service.status())
+
+    @router.get(
+        "/sessions",
+        operation_id="list_sessions",
+        summary="List the WebSocket sessions / 查询WebSocket会话",
+        description=_SESSIONS,
+        responses=answer(
+            SessionPage(sessions=examples.SYSTEM.sessions, next_cursor=None), "The sessions / 会话列表"
+        ),
+        dependencies=NO_QUERY,
+    )
+    async def list_sessions() -> Response:
+        return encoded(SessionPage(sessions=service.hub.statuses(), next_cursor=None))
+
+    @router.delete(
+        "/sessions/{session_id}",
+        operation_id="end_session",
+        summary="End a WebSocket session / 结束WebSocket会话",
+        description="Its client is closed with code 4000, and may come again. 客户端收到关闭码 4000，可重新连接。",
+        responses=answer(examples.SESSION_ENDED, "It is ended / 已结束", 404),
+        dependencies=NO_QUERY,
+    )
+    async def end_session(session_id: SessionPath) -> Response:
+        service.hub.end(session_id)
+        return encoded(SessionEnded(session_id=session_id))
 
     @router.get(
         "/services",

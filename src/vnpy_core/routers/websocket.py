@@ -1,4 +1,4 @@
-"""The ``/ws`` endpoint: carries text between one connection and the hub's session for it."""
+"""The ``/ws`` endpoint: carries frames between one connection and the hub's session for it."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
+from vnpy_core.bus.encoding import ENCODINGS, JSON, Wire
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.messages import CloseCode
 from vnpy_core.bus.session import Session
@@ -28,8 +29,9 @@ class WebSocketEndpoint:
         if (await receive())["type"] != "websocket.connect":
             return
         hub = self._hub()
-        await send({"type": "websocket.accept"})
-        session = hub.open(_address(scope))
+        subprotocol = next((offered for offered in scope["subprotocols"] if offered in ENCODINGS), None)
+        await send({"type": "websocket.accept", "subprotocol": subprotocol})
+        session = hub.open(_address(scope), JSON if subprotocol is None else ENCODINGS[subprotocol])
         if session is None:
             await send(_close(CloseCode.TRY_LATER, "there are as many sessions as may be"))
             return
@@ -47,11 +49,11 @@ class WebSocketEndpoint:
     ) -> tuple[int | None, str]:
         """Read and send until either side ends it; return the code to close with, ``None`` if the client is gone."""
 
-        async def send_text(text: str) -> None:
-            await send({"type": "websocket.send", "text": text})
+        async def send_wire(wire: Wire) -> None:
+            await send({"type": "websocket.send", "text" if isinstance(wire, str) else "bytes": wire})
 
         reader = asyncio.create_task(_read(hub, session, receive))
-        sender = asyncio.create_task(session.send_all(send_text))
+        sender = asyncio.create_task(session.send_all(send_wire))
         tasks: list[asyncio.Future[Any]] = [reader, sender]
         try:
             await asyncio.wait([*tasks, session.ended], return_when=asyncio.FIRST_COMPLETED)
@@ -75,10 +77,7 @@ async def _read(hub: WebSocketHub, session: Session, receive: Receive) -> None:
         if message["type"] == "websocket.disconnect":
             return
         text = message.get("text")
-        if text is None:
-            hub.refuse_binary(session)
-        else:
-            await hub.handle(session, text)
+        await hub.handle(session, message["bytes"] if text is None else text)
 
 
 def _close(code: int, reason: str) -> Message:

@@ -8,11 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from vnpy_core.bus.encoding import JSON, MSGPACK, Encoding, Wire
 from vnpy_core.bus.hub import PAGE, WebSocketHub
 from vnpy_core.bus.messages import CloseCode
 from vnpy_core.bus.session import Session
 from vnpy_core.config.settings import WebSocketSettings
 from vnpy_core.enums import Direction, Exchange, Offset, OrderStatus, OrderType
+from vnpy_core.errors import NotFound
 from vnpy_core.events import Event
 from vnpy_core.models import Log, Model, Order, OrderIntent, now_timestamp
 
@@ -90,8 +92,8 @@ def tick(symbol: str, number: int) -> Event:
 class Client:
     """The other end of a session; takes what is sent unless it is stalled."""
 
-    def __init__(self, hub: WebSocketHub) -> None:
-        session = hub.open("127.0.0.1:1")
+    def __init__(self, hub: WebSocketHub, encoding: Encoding = JSON) -> None:
+        session = hub.open("127.0.0.1:1", encoding)
         assert session is not None
         self.session: Session = session
         self.frames: list[Any] = []
@@ -101,14 +103,18 @@ class Client:
         self._hub = hub
         self._task = asyncio.create_task(session.send_all(self._receive))
 
-    async def _receive(self, text: str) -> None:
+    async def _receive(self, wire: Wire) -> None:
         await self.reading.wait()
-        self.frames.append(msgspec.json.decode(text.encode()))
+        decode = msgspec.json.decode if isinstance(wire, str) else msgspec.msgpack.decode
+        self.frames.append(decode(wire.encode() if isinstance(wire, str) else wire))
         self._arrived.set()
 
     async def say(self, message: str | dict[str, Any]) -> None:
-        text = message if isinstance(message, str) else msgspec.json.encode(message).decode()
-        await self._hub.handle(self.session, text)
+        if self.session.encoding is MSGPACK:
+            await self._hub.handle(self.session, msgspec.msgpack.encode(message))
+        else:
+            text = message if isinstance(message, str) else msgspec.json.encode(message).decode()
+            await self._hub.handle(self.session, text)
 
     async def until(self, condition: Callable[["Client"], bool]) -> None:
         async with asyncio.timeout(5):
@@ -140,12 +146,12 @@ class Room:
         self.hub = WebSocketHub(self.state, WebSocketSettings(**settings), self.history)
         self.clients: list[Client] = []
 
-    def client(self) -> Client:
-        self.clients.append(Client(self.hub))
+    def client(self, encoding: Encoding = JSON) -> Client:
+        self.clients.append(Client(self.hub, encoding))
         return self.clients[-1]
 
-    async def subscribed(self, *topics: str, **options: Any) -> Client:
-        client = self.client()
+    async def subscribed(self, *topics: str, encoding: Encoding = JSON, **options: Any) -> Client:
+        client = self.client(encoding)
         await client.say({"type": "subscribe", "id": 1, "topics": topics, **options})
         return client
 
@@ -188,8 +194,8 @@ async def test_each_message_is_acknowledged_by_its_id(room: Room) -> None:
     await client.say({"type": "ping", "id": 3})
     await client.until(lambda client: len(client.answers) == 3)
     ack, left, pong = client.answers
-    assert ack == {"type": "ack", "id": 1, "topics": ["order", "tick.rb2501"]}
-    assert left == {"type": "ack", "id": "two", "topics": ["tick.rb2501"]}
+    assert ack == {"type": "ack", "id": 1, "topics": ["order", "tick.rb2501"], "seq": 0}
+    assert left == {"type": "ack", "id": "two", "topics": ["tick.rb2501"], "seq": 0}
     assert (pong["type"], pong["id"]) == ("pong", 3)
 
 
@@ -236,15 +242,15 @@ async def test_a_snapshot_and_what_follows_meet_exactly(room: Room) -> None:
 
 
 async def test_market_data_published_before_a_snapshot_is_not_repeated_after_it(room: Room) -> None:
-    room.hub._flushed_at = time.perf_counter() + 3600  # whatever comes now is held back
+    room.hub._groups._flushed_at = time.perf_counter() + 3600  # whatever comes now is held back
     first = await room.subscribed("tick")
     before = tick("rb2501", 1)
     room.state.tables["ticks"] = {"rb2501.SHFE": before}
     room.hub.publish([before])
     second = await room.subscribed("tick", snapshot=True)
-    room.hub._flush_waiting()
+    room.hub._groups.flush()
     room.hub.publish([tick("rb2501", 2)])
-    room.hub._flush_waiting()
+    room.hub._groups.flush()
     for client in (first, second):
         await client.until(lambda client: len(client.events) == 2)
         assert [event["data"]["message"] for event in client.events] == ["1", "2"]
@@ -322,6 +328,83 @@ async def test_facts_that_are_gone_are_a_gap_and_a_snapshot(room: Room, since: i
     assert client.seqs == [1, 2, 3]
 
 
+async def test_facts_that_are_removed_while_they_are_replayed_are_a_gap(room: Room) -> None:
+    for number in range(PAGE + 10):
+        room.fact(order(number))
+    client = room.client()
+    room.history.go.clear()
+    asking = asyncio.create_task(client.say({"type": "subscribe", "id": 1, "topics": ["order"], "since": 2}))
+    await room.history.reading.wait()
+    room.history.first_seq = 6
+    room.history.records = room.history.records[5:]
+    room.history.go.set()
+    await asking
+    await client.until(lambda client: len(client.events) == PAGE + 10)
+    assert client.answers[1] == {"type": "gap", "id": 1, "since": 2, "first_seq": 6}
+    assert client.seqs == list(range(1, PAGE + 11))
+
+
+async def test_an_answer_tells_how_far_the_session_is(room: Room) -> None:
+    """So that a client knows from where to resume before it has seen any fact."""
+    for number in range(3):
+        room.fact(order(number))
+    client = await room.subscribed("trade")
+    room.fact(order(4))
+    await client.say({"type": "ping", "id": 2})
+    await client.until(lambda client: len(client.answers) == 2)
+    assert [answer["seq"] for answer in client.answers] == [3, 4]
+
+
+async def test_in_messagepack_everything_is_as_in_json(room: Room) -> None:
+    for number in range(PAGE + 1):
+        room.fact(order(number))
+    nan = msgspec.structs.replace(order(7000), price=float("nan"))
+    plain, packed = [
+        await room.subscribed("order", "tick", encoding=encoding, since=1) for encoding in (JSON, MSGPACK)
+    ]
+    room.fact(nan)
+    room.hub.publish([tick("rb2501", number) for number in range(20)])
+    for client in (plain, packed):
+        await client.say({"type": "ping", "id": 2})
+        await client.until(lambda client: len(client.answers) == 2)
+        client.answers[1].pop("ts")
+    assert packed.frames == plain.frames
+    assert len(packed.events) == PAGE + 21
+    assert (packed.session.status().encoding, plain.session.status().encoding) == ("msgpack", "json")
+
+
+async def test_in_messagepack_a_bad_message_is_answered_too(room: Room) -> None:
+    client = await room.subscribed("order", encoding=MSGPACK)
+    for bad in ("text", b"\xc1", msgspec.msgpack.encode({"type": "shout", "id": 7})):
+        await room.hub.handle(client.session, bad)
+    await client.until(lambda client: len(client.answers) == 4)
+    assert [(answer["code"], answer["id"]) for answer in client.answers[1:]] == [
+        ("text", None), ("malformed", None), ("unknown_type", 7),
+    ]  # fmt: skip
+
+
+async def test_an_operator_ends_a_session(room: Room) -> None:
+    client = await room.subscribed("order")
+    room.hub.end(client.session.session_id)
+    assert client.session.ended.result()[0] == CloseCode.ENDED
+    assert room.hub.statuses() == []
+    with pytest.raises(NotFound):
+        room.hub.end(client.session.session_id)
+
+
+async def test_what_waits_for_a_client_is_told_with_its_age(room: Room) -> None:
+    client = await room.subscribed("order")
+    await client.until(lambda client: bool(client.answers))
+    assert (client.session.status().lag_ms, client.session.status().queued_bytes) == (0, 0)
+    client.reading.clear()
+    room.fact(order(1))
+    room.fact(order(2))
+    status = client.session.status()
+    assert status.queued_facts == 1  # the other is in hand
+    assert status.queued_bytes > 2 * 200
+    assert status.lag_ms > 0
+
+
 async def test_without_a_journal_since_is_refused() -> None:
     hub = WebSocketHub(Tables(), WebSocketSettings())
     client = Client(hub)
@@ -394,7 +477,7 @@ async def test_a_slow_client_gets_the_latest_of_each_symbol_and_is_told_how_many
     client.reading.clear()
     for number in range(120):
         room.hub.publish([tick(symbol, number) for symbol in ("rb2501", "ag2506") for _ in range(50)])
-        room.hub._flush_waiting()
+        room.hub._groups.flush()
         await asyncio.sleep(0)
     status = client.session.status()
     assert status.conflated > 0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vnpy_core.bus.encoding import Text
 from vnpy_core.bus.outbox import BURST_EVENTS, LOG_LINES, Batch, Message, Outbox, Overflow
 from vnpy_core.events import Event
 from vnpy_core.models import Log
@@ -105,7 +106,7 @@ def test_no_fact_is_lost_and_the_latest_of_each_symbol_stays(puts: list[list[str
 
 def test_a_text_knows_its_bytes() -> None:
     body = '{"name":"螺纹钢"}'.encode()
-    text = Message(body).text
+    text = Text.of(body)
     assert text == body.decode()
     assert text.encode() is body
     assert text.encode("utf-16") == body.decode().encode("utf-16")
@@ -116,9 +117,9 @@ async def test_a_reader_waits_for_something_and_a_writer_for_room() -> None:
     reader = asyncio.create_task(outbox.ready())
     await asyncio.sleep(0)
     assert not reader.done()
-    outbox.put_message(Message(b"{}"))
+    outbox.put_message(Message(Text.of(b"{}")))
     await reader
-    outbox.put_message(Message(b"{}"))
+    outbox.put_message(Message(Text.of(b"{}")))
     writer = asyncio.create_task(outbox.below(2))
     await asyncio.sleep(0)
     assert not writer.done()

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 import msgspec
 import pytest
 
-from vnpy_core.bus.outbox import Batch, Message, Overflow
+from vnpy_core.bus.encoding import JSON
+from vnpy_core.bus.outbox import Batch, Overflow
 from vnpy_core.bus.session import Session
 from vnpy_core.events import Event
 from vnpy_core.models import Log
@@ -84,7 +85,7 @@ async def test_what_has_to_wait_goes_out_first_once_the_client_reads(session: Se
 
 
 async def test_nothing_overtakes_an_answer_that_waits(session: Session, wire: Wire) -> None:
-    session.answer(Message(b"[]"))
+    session.show(JSON.array([]), 0)
     session.deliver(batch(1))
     await until(wire, 2)
     assert wire.texts[0] == "[]"

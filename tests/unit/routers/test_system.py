@@ -7,11 +7,12 @@ from starlette.types import Receive, Scope, Send
 from tests.unit.routers.memory_service import Api, MemoryService
 
 from vnpy_core.app import create_app
+from vnpy_core.bus.messages import CloseCode
 from vnpy_core.enums import ServiceStatus
 from vnpy_core.errors import Unavailable
 from vnpy_core.reports import Liveness, SystemStatus
 from vnpy_core.routers import examples
-from vnpy_core.routers.answers import ServicePage
+from vnpy_core.routers.answers import ServicePage, SessionPage
 from vnpy_core.routers.problems import RequestContext
 
 
@@ -42,6 +43,19 @@ async def test_the_running_services_are_told_all_or_of_a_name(api: Api) -> None:
     assert msgspec.convert(await api.get("/system/services", name="risk-desk"), ServicePage).services == [other]
     assert (await api.get("/system/services", name="nobody"))["services"] == []
     await api.get("/system/services", expect=422, status="HEALTHY")
+
+
+async def test_sessions_are_told_and_can_be_ended(api: Api) -> None:
+    session = api.service.hub.open("127.0.0.1:50412")
+    assert session is not None
+    told = msgspec.convert(await api.get("/system/sessions"), SessionPage)
+    assert told.sessions == [session.status()]
+    await api.get("/system/sessions", expect=422, limit=1)
+    ended = await api.send("DELETE", f"/system/sessions/{session.session_id}")
+    assert ended == {"session_id": session.session_id, "ended": True}
+    assert session.ended.result()[0] == CloseCode.ENDED
+    assert (await api.get("/system/sessions"))["sessions"] == []
+    await api.send("DELETE", f"/system/sessions/{session.session_id}", expect=404)
 
 
 async def test_errors_are_problem_documents(api: Api) -> None:

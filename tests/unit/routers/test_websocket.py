@@ -17,7 +17,7 @@ from vnpy_core.routers import examples
 class Connection:
     """A client's side of an ASGI WebSocket. Takes what is sent while ``reading`` is set."""
 
-    def __init__(self, service: MemoryService) -> None:
+    def __init__(self, service: MemoryService, *subprotocols: str) -> None:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self.reading = asyncio.Event()
@@ -25,7 +25,7 @@ class Connection:
         self.gone = False
         scope = {
             "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": b"", "headers": [],
-            "client": ("127.0.0.1", 50412), "subprotocols": [], "scheme": "ws", "root_path": "",
+            "client": ("127.0.0.1", 50412), "subprotocols": list(subprotocols), "scheme": "ws", "root_path": "",
         }  # fmt: skip
         self._to_app.put_nowait({"type": "websocket.connect"})
         self.task = asyncio.create_task(create_app(service)(scope, self._to_app.get, self._send))
@@ -54,8 +54,8 @@ class Connection:
         assert message["type"] == "websocket.send"
         return msgspec.json.decode(message["text"].encode())
 
-    async def accepted(self) -> "Connection":
-        assert (await self.message())["type"] == "websocket.accept"
+    async def accepted(self, subprotocol: str | None = None) -> "Connection":
+        assert await self.message() == {"type": "websocket.accept", "subprotocol": subprotocol}
         return self
 
 
@@ -70,7 +70,9 @@ async def connection(service: MemoryService) -> AsyncIterator[Connection]:
 
 async def test_a_snapshot_and_then_what_happens(service: MemoryService, connection: Connection) -> None:
     connection.say({"type": "subscribe", "id": 1, "topics": ["order", "tick.rb2501"], "snapshot": True})
-    assert await connection.text() == {"type": "ack", "id": 1, "topics": ["order", "tick.rb2501"]}
+    assert await connection.text() == {
+        "type": "ack", "id": 1, "topics": ["order", "tick.rb2501"], "seq": service.journal.last_seq,
+    }  # fmt: skip
     order, tick = await connection.text()
     assert (order["topic"], order["data"]) == ("order.updated", msgspec.to_builtins(examples.ORDER))
     assert (tick["topic"], tick["seq"]) == ("tick.rb2501.SHFE", None)
@@ -85,6 +87,30 @@ async def test_a_binary_frame_is_answered_by_an_error(connection: Connection) ->
     assert (await connection.text())["code"] == "binary"
     connection.say({"type": "ping", "id": 2})
     assert (await connection.text())["type"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen", "encoding"),
+    [
+        ([], None, "json"),
+        (["chat"], None, "json"),
+        (["vnpy-core.json.v1"], "vnpy-core.json.v1", "json"),
+        (["chat", "vnpy-core.msgpack.v1", "vnpy-core.json.v1"], "vnpy-core.msgpack.v1", "msgpack"),
+    ],
+)
+async def test_the_client_chooses_the_encoding(
+    service: MemoryService, offered: list[str], chosen: str | None, encoding: str
+) -> None:
+    connection = await Connection(service, *offered).accepted(chosen)
+    (status,) = service.hub.statuses()
+    assert status.encoding == encoding
+    if encoding == "msgpack":
+        connection.say_bytes(msgspec.msgpack.encode({"type": "subscribe", "topics": ["order"], "snapshot": True}))
+        sent = [msgspec.msgpack.decode((await connection.message())["bytes"]) for _ in range(2)]
+        assert sent[0]["type"] == "ack"
+        assert sent[1][0]["data"] == msgspec.to_builtins(examples.ORDER)
+    connection.leave()
+    await asyncio.wait_for(connection.task, 5)
 
 
 async def test_a_session_is_seen_while_it_lasts(service: MemoryService, connection: Connection) -> None:
