@@ -78,6 +78,27 @@ class HistoryStore(Protocol):
         """
         ...
 
+    def bars_from_ticks(
+        self,
+        symbol: str,
+        exchange: Exchange,
+        interval: Interval,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        limit: int | None = None,
+        newest: bool = False,
+    ) -> Series:
+        """Return bars of one minute or hour, made of the stored ticks with ``start <= datetime <= end``, ascending.
+
+        They follow the rules of ``data.bar_builder``, going on from the last tick before the range. ``limit`` keeps
+        the first bars, or with ``newest`` the last ones. Nothing is stored.
+
+        Raises:
+            Invalid: another interval.
+        """
+        ...
+
     def delete(self, symbol: str, exchange: Exchange, interval: Interval) -> int:
         """Delete the series and return how many rows it had."""
         ...

@@ -20,14 +20,12 @@ from tests.contracts.history_stores import new_influx_store
 from tests.servers import Influx
 from tests.servers.fixtures import running
 from vnpy_core.config.settings import VnPyCoreConfig
-from vnpy_core.data.bar_builder import BarBuilder, bar_series
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.history.influx import InfluxHistory
 from vnpy_core.data.history.line_chunks import CHUNK_ROWS
-from vnpy_core.data.history.series import NO_TIME, to_micros, to_moment
+from vnpy_core.data.history.series import NO_TIME, to_micros
 from vnpy_core.enums import Exchange, Interval
-from vnpy_core.errors import ConfigError, DataRejected, Invalid, Unavailable
-from vnpy_core.models import Tick
+from vnpy_core.errors import ConfigError, DataRejected, Unavailable
 from vnpy_core.ports import BAR_COLUMNS, TICK_COLUMNS, Series
 
 SHFE, MINUTE, TICK = Exchange.SHFE, Interval.MINUTE, Interval.TICK
@@ -345,88 +343,6 @@ def test_credentials_that_do_not_fit_are_told_without_them(
     with closing(store), pytest.raises(ConfigError, match=says) as caught:
         store.save([bars(1)])
     assert SECRET not in caught.value.detail
-
-
-# Bars from ticks
-
-
-@st.composite
-def tick_days(draw: st.DrawFn) -> list[tuple[int, float, float, float]]:
-    """Seconds, price (0: none), volume and turnover of ticks whose totals begin anew: from high, at any moment; else
-    with a minute."""
-    rows = []
-    second, volume, turnover = 0, 10_000.0, 90_000.0
-    for _ in range(draw(st.integers(1, 25))):
-        second += draw(st.integers(1, 50))
-        if draw(st.integers(0, 9)) == 0:
-            if volume < 10_000 or draw(st.booleans()):
-                second += 60 - second % 60 if draw(st.booleans()) else 61
-            volume, turnover = 0.0, 0.0
-        volume += draw(st.integers(0, 5))
-        turnover += draw(st.integers(0, 900))
-        rows.append((second, float(draw(st.sampled_from([0, 10, 11, 12, 13, -2]))), volume, turnover))
-    return rows
-
-
-def built(rows: list[tuple[int, float, float, float]]) -> Series | None:
-    """Return the bars that the service itself builds of the same ticks."""
-    builder, done = BarBuilder(), []
-    for second, price, volume, turnover in rows:
-        micros = to_micros(START) + second * 1_000_000
-        tick = Tick(
-            vt_symbol="rb2501.SHFE", symbol="rb2501", exchange=SHFE, gateway_name="SIM",
-            datetime=to_moment(micros).isoformat(), last_price=price, volume=volume, turnover=turnover,
-            open_interest=volume * 3, localtime=None, name="", **dict.fromkeys(REST),
-        )  # fmt: skip
-        done.append(builder.update(tick, micros, 0.0))
-    series = bar_series([bar for bar in [*done, *builder.finish(0.0, everything=True)] if bar is not None])
-    return series[0] if series else None
-
-
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=tick_days())
-def test_bars_from_ticks_are_those_that_are_built_live(
-    store: InfluxHistory, rows: list[tuple[int, float, float, float]]
-) -> None:
-    store.delete("rb2501", SHFE, TICK)
-    seconds, prices, volumes, turnovers = (np.array(values) for values in zip(*rows, strict=True))
-    columns = {
-        "datetime": to_micros(START) + seconds * 1_000_000, "last_price": prices, "volume": volumes,
-        "turnover": turnovers, "open_interest": volumes * 3,
-    }  # fmt: skip
-    store.save([ticks(columns)])
-    expected = built(rows)
-    found = store.bars_from_ticks("rb2501", SHFE, MINUTE)
-    assert len(found) == (0 if expected is None else len(expected))
-    if expected is None:
-        return
-    for name, values in expected.columns.items():
-        np.testing.assert_array_equal(found.columns[name], values, err_msg=name)
-    # A range goes on from the tick before it.
-    middle = to_moment(int(found.columns["datetime"][len(found) // 2]))
-    part = store.bars_from_ticks("rb2501", SHFE, MINUTE, middle, middle + timedelta(seconds=59))
-    assert len(part) == 1
-    for name, values in expected.columns.items():
-        assert part.columns[name][0] == values[len(found) // 2], name
-
-
-def test_bars_of_an_hour_and_of_nothing(store: InfluxHistory) -> None:
-    assert len(store.bars_from_ticks("rb2501", SHFE, Interval.HOUR)) == 0
-    times = to_micros(START) + np.arange(0, 7200, 600) * 1_000_000
-    numbers = np.arange(12.0)
-    store.save([ticks({"datetime": times, "last_price": numbers + 1, "volume": numbers * 10})])
-    found = store.bars_from_ticks("rb2501", SHFE, Interval.HOUR)
-    assert found.interval is Interval.HOUR
-    assert found.columns["open_price"].tolist() == [1, 7]
-    assert found.columns["close_price"].tolist() == [6, 12]
-    assert found.columns["volume"].tolist() == [50, 60]
-    later = store.bars_from_ticks("rb2501", SHFE, Interval.HOUR, START + timedelta(hours=5), START + timedelta(hours=6))
-    assert len(later) == 0
-
-
-def test_bars_of_a_day_are_not_made_by_the_clock(store: InfluxHistory) -> None:
-    with pytest.raises(Invalid, match="DAILY"):
-        store.bars_from_ticks("rb2501", SHFE, Interval.DAILY)
 
 
 # The configuration

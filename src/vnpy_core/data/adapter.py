@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vnpy_core.data.cache.latest import LatestState
-from vnpy_core.data.history.series import NO_TIME, Int64s, parse_vt_symbol, to_vt_symbol
+from vnpy_core.data.history.series import NO_TIME, Int64s, parse_vt_symbol, to_micros, to_moment, to_vt_symbol
+from vnpy_core.data.history.tick_bars import bar_width
 from vnpy_core.enums import Interval
 from vnpy_core.errors import Invalid, Unavailable
 from vnpy_core.models import Account, Bar, HistoryOverview, Model, Order, Position, Tick
@@ -19,6 +20,7 @@ from vnpy_core.ports import BAR_COLUMNS, TICK_COLUMNS, HistoryStore, Series
 
 GATEWAY_NAME = "DB"
 _WORKERS = 2
+_LAST_MICROS = to_micros(datetime.max.replace(tzinfo=UTC))
 
 T = TypeVar("T")
 _M = TypeVar("_M", bound=Model)
@@ -64,6 +66,33 @@ class VnPyDataAdapter:
         """
         return await self._run(self._load, _ticks, vt_symbol, Interval.TICK, start, end, limit)
 
+    async def bars_from_ticks(
+        self,
+        vt_symbol: str,
+        interval: Interval,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 1000,
+    ) -> list[Bar]:
+        """Return bars with ``start <= datetime <= end``, each made of all its stored ticks.
+
+        Raises:
+            Invalid: no such vt_symbol can be, a time has no zone, or the interval is neither MINUTE nor HOUR.
+        """
+        width = bar_width(interval)
+        _require_zones(start, end)
+        newest = start is None
+        # Ticks from the first whole bar to the end of the last one.
+        start = None if start is None else _clamped(-(-to_micros(start) // width) * width)
+        end = None if end is None else _clamped(to_micros(end) // width * width + width - 1)
+
+        def load() -> list[Bar]:
+            symbol, exchange = parse_vt_symbol(vt_symbol)
+            made = self._history.bars_from_ticks(symbol, exchange, interval, start, end, limit=limit, newest=newest)
+            return _bars(made)
+
+        return await self._run(load)
+
     async def overview(self) -> list[HistoryOverview]:
         """Return what is stored, sorted by vt_symbol and interval."""
         return await self._run(self._history.overview)
@@ -101,9 +130,7 @@ class VnPyDataAdapter:
         end: datetime | None,
         limit: int,
     ) -> list[_M]:
-        for moment in (start, end):
-            if moment is not None and moment.utcoffset() is None:
-                raise Invalid(f"{moment.isoformat()} has no UTC offset; write it as 2026-01-05T09:30:00+08:00")
+        _require_zones(start, end)
         symbol, exchange = parse_vt_symbol(vt_symbol)
         found = self._history.load(symbol, exchange, interval, start, end, limit=limit, newest=start is None)
         return convert(found)
@@ -115,6 +142,16 @@ class VnPyDataAdapter:
         except RuntimeError as error:
             raise Unavailable("The service is stopping") from error
         return await waiting
+
+
+def _require_zones(*moments: datetime | None) -> None:
+    for moment in moments:
+        if moment is not None and moment.utcoffset() is None:
+            raise Invalid(f"{moment.isoformat()} has no UTC offset; write it as 2026-01-05T09:30:00+08:00")
+
+
+def _clamped(micros: int) -> datetime:
+    return to_moment(min(micros, _LAST_MICROS))
 
 
 def _bars(found: Series) -> list[Bar]:

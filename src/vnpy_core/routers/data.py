@@ -11,7 +11,7 @@ from vnpy_core.routers import examples
 from vnpy_core.routers.answers import BarPage, OverviewPage, TickPage
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.pages import encoded
-from vnpy_core.routers.requests import NO_QUERY, BarQuery, HistoryQuery
+from vnpy_core.routers.requests import NO_QUERY, BarQuery, HistoryQuery, TickBarQuery
 from vnpy_core.routers.service import Service
 
 _PAGING = """Oldest first. With `start`: from there on, page by page. Without it: the newest rows, on one page.
@@ -46,6 +46,22 @@ def create_data_router(service: Service) -> APIRouter:
         start, limit = _first(query)
         ticks = await service.data.ticks(query.vt_symbol, start, query.end, limit)
         return encoded(TickPage(ticks=ticks[: query.limit], next_cursor=_next(ticks, query.limit)))
+
+    @router.get(
+        "/ticks/bars",
+        operation_id="list_bars_of_ticks",
+        summary="Make bars of stored ticks / 由历史Tick合成K线",
+        description=(
+            f"{_PAGING}\n\nMade by the store at each request, of all ticks of a bar; a minute or an hour without a "
+            "priced tick has none. A day's bar follows the sessions, and is not made.\n\n"
+            "由存储端按请求即时合成；没有成交价的时段不产生K线，不提供日线。"
+        ),
+        responses=answer(BarPage(bars=[examples.BAR], next_cursor=None), "The bars / K线", 503),
+    )
+    async def list_bars_of_ticks(query: Annotated[TickBarQuery, Query()]) -> Response:
+        start, limit = _first(query)
+        bars = await service.data.bars_from_ticks(query.vt_symbol, query.interval, start, query.end, limit)
+        return encoded(BarPage(bars=bars[: query.limit], next_cursor=_next(bars, query.limit)))
 
     @router.get(
         "/overview",

@@ -259,6 +259,13 @@ class BarQuery(HistoryQuery):
     ] = Interval.MINUTE
 
 
+class TickBarQuery(HistoryQuery):
+    interval: Annotated[
+        Annotated[Literal[Interval.MINUTE, Interval.HOUR], _named(Interval)],
+        Field(description=f"{NAMES}: 1m, 1h"),
+    ] = Interval.MINUTE
+
+
 class OrderBody(_Body):
     """An order to send."""
 

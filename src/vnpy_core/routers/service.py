@@ -84,6 +84,9 @@ class History(Protocol):
     async def ticks(
         self, vt_symbol: str, start: datetime | None, end: datetime | None, limit: int
     ) -> list[Tick]: ...
+    async def bars_from_ticks(
+        self, vt_symbol: str, interval: Interval, start: datetime | None, end: datetime | None, limit: int
+    ) -> list[Bar]: ...
     async def overview(self) -> list[HistoryOverview]: ...
 
 

@@ -233,6 +233,8 @@ class History:
         self.asked.append((vt_symbol, interval, start, end, limit))
         return _between(self._bars, start, end)[:limit] if vt_symbol == "rb2501.SHFE" else []
 
+    bars_from_ticks = bars
+
     async def ticks(
         self, vt_symbol: str, start: datetime | None, end: datetime | None, limit: int
     ) -> list[Tick]:

@@ -24,6 +24,7 @@ from vnpy_core.data.history.series import (
     to_vt_symbol,
     value_columns,
 )
+from vnpy_core.data.history.tick_bars import bar_width
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.models import HistoryOverview, to_timestamp
 from vnpy_core.ports import Series
@@ -44,6 +45,32 @@ _COUNT = """
     update series set row_count = row_count + changed.added, first_time = least(series.first_time, changed.first_time),
     last_time = greatest(series.last_time, changed.last_time)
     from {changed} as changed where series.id = changed.id"""
+
+# Bars of ticks: a null or NaN total is none, a tick without a price counts for nothing, see data.bar_builder.
+_PRICED = "last_price != 0 and not isnan(last_price)"
+_BUCKET = "epoch_us(datetime) - (epoch_us(datetime) % {width:d} + {width:d}) % {width:d}"
+_BUCKETS = """
+    select min(bucket), max(bucket) from (
+        select distinct {bucket} as bucket from ticks where {range} and {priced} order by bucket {order} {limit})"""
+_TOTALS_BEFORE = """
+    select arg_max(coalesce(nullif(volume, 'nan'), 0), datetime),
+        arg_max(coalesce(nullif(turnover, 'nan'), 0), datetime)
+    from ticks where series_id = ? and datetime < make_timestamp(?) and {priced}"""
+_BARS = """
+    with priced as (
+        select datetime, {bucket} as bucket, last_price, nullif(open_interest, 'nan') as open_interest,
+            coalesce(nullif(volume, 'nan'), 0) as volume, coalesce(nullif(turnover, 'nan'), 0) as turnover
+        from ticks where {range} and {priced}),
+    placed as (
+        select *, coalesce(lag(volume) over (order by datetime), ?::double, volume) as volume_before,
+            coalesce(lag(turnover) over (order by datetime), ?::double, turnover) as turnover_before
+        from priced)
+    select bucket as datetime, arg_min(last_price, datetime) as open_price, max(last_price) as high_price,
+        min(last_price) as low_price, arg_max(last_price, datetime) as close_price,
+        sum(if(volume < volume_before, volume, volume - volume_before)) as volume,
+        sum(if(turnover < turnover_before, turnover, turnover - turnover_before)) as turnover,
+        coalesce(arg_max(open_interest, datetime), 0) as open_interest
+    from placed group by bucket order by bucket"""
 
 _RANGE = "series_id = ? and datetime between make_timestamp(?) and make_timestamp(?)"
 
@@ -104,6 +131,40 @@ class DuckDbHistory:
         if not is_ascending(columns["datetime"]):
             order = np.argsort(columns["datetime"], kind="stable")
             columns = {column: values[order] for column, values in columns.items()}
+        return Series(symbol, exchange, interval, columns, name)
+
+    def bars_from_ticks(
+        self,
+        symbol: str,
+        exchange: Exchange,
+        interval: Interval,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        limit: int | None = None,
+        newest: bool = False,
+    ) -> Series:
+        width = bar_width(interval)
+        parts = {"bucket": _BUCKET.format(width=width), "range": _RANGE, "priced": _PRICED}
+        with self._file.reading() as cursor:
+            found = cursor.execute(
+                "select id, name, epoch_us(first_time), epoch_us(last_time) from series"
+                " where symbol = ? and exchange = ? and interval = ?",
+                [symbol, exchange.value, Interval.TICK.value],
+            ).fetchall()
+            if not found:
+                return empty_series(symbol, exchange, interval)
+            series_id, name, first, last = found[0]
+            low = first if start is None else max(first, to_micros(start))
+            high = last if end is None else min(last, to_micros(end))
+            parts |= {"order": "desc" if newest else "asc", "limit": "" if limit is None else f"limit {limit:d}"}
+            edges = cursor.execute(_BUCKETS.format(**parts), [series_id, low, high]).fetchall()[0]
+            if edges[0] is None:
+                return empty_series(symbol, exchange, interval)
+            low, high = max(low, edges[0]), min(high, edges[1] + width - 1)
+            totals = cursor.execute(_TOTALS_BEFORE.format(**parts), [series_id, low]).fetchall()[0]
+            fetched = cursor.execute(_BARS.format(**parts), [series_id, low, high, *totals]).fetchnumpy()
+        columns = {column: _plain(values) for column, values in fetched.items()}
         return Series(symbol, exchange, interval, columns, name)
 
     def delete(self, symbol: str, exchange: Exchange, interval: Interval) -> int:

@@ -131,29 +131,28 @@ class InfluxHistory:
         interval: Interval,
         start: datetime | None = None,
         end: datetime | None = None,
+        *,
+        limit: int | None = None,
+        newest: bool = False,
     ) -> Series:
-        """Return bars of one minute or hour, made by the server of the ticks with ``start <= datetime <= end``.
-
-        They follow the rules of ``data.bar_builder``, going on from the last tick before ``start``, but for a total
-        that begins anew within one bar and is higher again at its end. Nothing is stored.
-
-        Raises:
-            Invalid: another interval.
-        """
+        """See the port. The server makes them; a total that begins anew within one bar and is higher again at its end
+        is taken for one that only grew."""
         whole = influxql.bound(symbol, exchange, Interval.TICK)
         influxql.select_bars(interval, whole)
         self._prepared()
         # Without an end the server would stop at its own clock.
         first = self._edge(whole, "first") if start is None else influxql.clamped(start)
         last = self._edge(whole, "last") if end is None else influxql.clamped(end)
-        if first is None or last is None or first > last:
+        if first is None or last is None or first > last or limit == 0:
             return empty_series(symbol, exchange, interval)
         parameters = influxql.bound(symbol, exchange, Interval.TICK, first, last)
-        query = influxql.select_bars(interval, parameters)
+        query = influxql.select_bars(interval, parameters, limit, newest)
         rows = [row for part in self._query(query, parameters) for row in part.values]
+        if newest:
+            rows.reverse()
         if not rows:
             return empty_series(symbol, exchange, interval)
-        before = influxql.bound(symbol, exchange, Interval.TICK, end=first - 1)
+        before = influxql.bound(symbol, exchange, Interval.TICK, end=max(first, rows[0][0]) - 1)
         totals = [row[1:] for part in self._query(influxql.select_totals(before), before) for row in part.values]
         return Series(symbol, exchange, interval, bar_columns(rows, totals[0] if totals else None))
 

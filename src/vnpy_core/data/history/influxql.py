@@ -76,7 +76,9 @@ def delete_rows(interval: Interval, parameters: Parameters) -> str:
     return f"DELETE {_from(interval, parameters)}"
 
 
-def select_bars(interval: Interval, parameters: Parameters) -> str:
+def select_bars(
+    interval: Interval, parameters: Parameters, limit: int | None = None, newest: bool = False
+) -> str:
     """Select ``BAR_FIELDS`` of ticks for each minute or hour that has any with a price.
 
     Raises:
@@ -85,7 +87,9 @@ def select_bars(interval: Interval, parameters: Parameters) -> str:
     if interval not in _WIDTHS:
         raise Invalid(f"Bars of the interval {interval} cannot be made from ticks: only MINUTE and HOUR can")
     source = _from(Interval.TICK, parameters)
-    return f"SELECT {', '.join(BAR_FIELDS)} {source} AND last_price != 0 GROUP BY time({_WIDTHS[interval]}) fill(none)"
+    text = f"SELECT {', '.join(BAR_FIELDS)} {source} AND last_price != 0 GROUP BY time({_WIDTHS[interval]}) fill(none)"
+    text += f" ORDER BY time {'DESC' if newest else 'ASC'}"
+    return text if limit is None else f"{text} LIMIT {limit:d}"
 
 
 def select_totals(parameters: Parameters) -> str:

@@ -15,6 +15,7 @@ from vnpy_core.data.history.series import (
     to_moment,
     to_vt_symbol,
 )
+from vnpy_core.data.history.tick_bars import bar_width, bars_of_ticks
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.errors import Unavailable
 from vnpy_core.models import HistoryOverview, to_timestamp
@@ -66,6 +67,31 @@ class MemoryHistory:
             first, last = (max(first, last - limit), last) if newest else (first, min(last, first + limit))
         columns = {name: column[first:last].copy() for name, column in found.columns.items()}
         return Series(symbol, exchange, interval, columns, found.name)
+
+    def bars_from_ticks(
+        self,
+        symbol: str,
+        exchange: Exchange,
+        interval: Interval,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        limit: int | None = None,
+        newest: bool = False,
+    ) -> Series:
+        width = bar_width(interval)
+        ticks = self.load(symbol, exchange, Interval.TICK)
+        if not len(ticks):
+            return empty_series(symbol, exchange, interval)
+        times = ticks.columns["datetime"]
+        first = int(times[0]) if start is None else to_micros(start)
+        last = int(times[-1]) if end is None else to_micros(end)
+        columns = bars_of_ticks(ticks.columns, first, last, width)
+        if limit is not None:
+            count = len(columns["datetime"])
+            kept = slice(max(0, count - limit), count) if newest else slice(limit)
+            columns = {name: values[kept] for name, values in columns.items()}
+        return Series(symbol, exchange, interval, columns, ticks.name)
 
     def delete(self, symbol: str, exchange: Exchange, interval: Interval) -> int:
         with self._opened() as stored:
