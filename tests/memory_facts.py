@@ -15,11 +15,12 @@ class MemoryFacts:
     def __init__(self) -> None:
         self.stored: dict[tuple[type[Model], str], StoredFact] = {}
         self.seq = 0
+        self.letters: set[int] = set()
         self.error: CoreError | None = None
 
     def record(self, events: Iterable[Event]) -> None:
         for event in events:
-            if type(event.data) in KEYS:
+            if type(event.data) in KEYS and event.seq not in self.letters:
                 place = place_of(event.data, event.ts)
                 self.stored[type(event.data), event.data.key] = StoredFact(place, event.data)
             self.seq = max(self.seq, event.seq or 0)
@@ -32,6 +33,9 @@ class MemoryFacts:
 
     async def position(self, journal: int) -> int:
         return self.seq
+
+    async def refused(self, journal: int, kind: type[Model]) -> set[int]:
+        return self.letters
 
     async def rows(
         self,

@@ -168,6 +168,19 @@ async def test_the_position_is_that_of_the_journal_that_is_asked_for(database: D
         assert await snapshot.position(7) == 0
 
 
+async def test_what_was_refused_is_named(database: DatabaseManager) -> None:
+    repository = FactRepository(database, "sql")
+    await repository.follow(journal=7, last_seq=0)
+    await repository.upsert([record(1, facts.order())])
+    await repository.bury(record(2, facts.order(2)), "too long")
+    await repository.bury(record(3, facts.trade(2)), "too long")
+    async with FactQueries(database, "sql").reading() as snapshot:
+        assert await snapshot.position(7) == 3
+        assert await snapshot.refused(7, Order) == {2}
+        assert await snapshot.refused(7, Trade) == {3}
+        assert await snapshot.refused(8, Order) == set()
+
+
 async def test_the_first_and_last_moments_that_can_be_asked_for(database: DatabaseManager) -> None:
     await write(database, facts.order())
     async with FactQueries(database, "sql").reading() as snapshot:

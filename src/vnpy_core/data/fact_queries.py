@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, RowMapping, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vnpy_core.data.database import DatabaseManager
-from vnpy_core.data.tables import FACT_TABLES, sink_cursors
+from vnpy_core.data.tables import FACT_TABLES, dead_letters, sink_cursors
 from vnpy_core.models import Model, Order, Trade
 
 # Rows made into models at once, before others get their turn on the loop.
@@ -72,10 +72,18 @@ class FactSnapshot:
         self._sink = sink
 
     async def position(self, journal: int) -> int:
-        """Return the ``seq`` up to which the tables have every fact of the journal of this identity."""
+        """Return the ``seq`` up to which the tables have every fact of the journal of this identity, but for those that
+        the database ``refused``."""
         cursor = select(sink_cursors.c.journal, sink_cursors.c.seq).where(sink_cursors.c.sink == self._sink)
         found = (await self._session.execute(cursor)).one_or_none()
         return found.seq if found is not None and found.journal == journal else 0
+
+    async def refused(self, journal: int, kind: type[Model]) -> set[int]:
+        """Return the ``seq`` of each fact that is in dead_letters instead."""
+        letters = select(dead_letters.c.seq).where(
+            dead_letters.c.sink == self._sink, dead_letters.c.journal == journal, dead_letters.c.topic == kind.topic
+        )
+        return set((await self._session.execute(letters)).scalars())
 
     async def rows(
         self,

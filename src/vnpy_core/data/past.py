@@ -11,6 +11,7 @@ import msgspec
 from vnpy_core.data.fact_queries import KEYS, Conditions, Place, StoredFact, place_of
 from vnpy_core.data.read_model import ReadModel, Table
 from vnpy_core.errors import Invalid, Unavailable
+from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, Trade, to_timestamp
 
 _encoder = msgspec.json.Encoder()
@@ -32,6 +33,7 @@ class Snapshot(Protocol):
     """The SQL tables, as ``fact_queries.FactSnapshot`` reads them."""
 
     async def position(self, journal: int) -> int: ...
+    async def refused(self, journal: int, kind: type[Model]) -> set[int]: ...
     async def rows(
         self,
         kind: type[Model],
@@ -117,6 +119,7 @@ class PastFacts:
         found: dict[str, tuple[Place, Model | bytes]] = {}
         async with self._facts.reading() as snapshot:
             position = await snapshot.position(self._journal.identity)
+            refused = await snapshot.refused(self._journal.identity, kind)
             newer: set[str] | None = None
             while True:
                 size = min(limit + 1, _BATCH)
@@ -127,7 +130,7 @@ class PastFacts:
                     # Only now: the rows cannot be newer than it, but for what is newer than the position too.
                     _require_complete(table, position)
                     newer = set()
-                    for event in table.changed_since(position):
+                    for event in _not_in_sql(table, position, refused):
                         newer.add(event.data.key)
                         place = place_of(event.data, event.ts)
                         if _is_within(place, start, end, after) and is_meant(event.data):
@@ -176,6 +179,13 @@ def _require_complete(table: Table, position: int) -> None:
             " it is catching up. Try again in a moment.",
             code="database_behind",
         )
+
+
+def _not_in_sql(table: Table, position: int, refused: set[int]) -> list[Event]:
+    events = table.changed_since(position)
+    if refused:
+        events += [event for event in table.values() if event.seq in refused and event.seq <= position]
+    return events
 
 
 def _is_within(place: Place, start: str | None, end: str | None, after: Place | None) -> bool:

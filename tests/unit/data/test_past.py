@@ -209,6 +209,17 @@ async def test_what_is_neither_in_sql_nor_in_memory_is_not_left_out_in_silence()
     assert numbers(await world.orders()) == ["1", "2", "3", "4", "5", "6"]
 
 
+async def test_what_the_database_refused_is_answered_from_memory() -> None:
+    world = World()
+    world.tables.letters = {2, 3}
+    world.tell(facts.order(1, datetime=at(1)))
+    world.tell(facts.order(1, DONE, datetime=at(1), reference="refused"))
+    world.tell(facts.order(2, DONE, datetime=at(2), reference="refused"))
+    world.record()
+    rows = await world.orders()
+    assert [(row["orderid"], row["status"]) for row in rows] == [("1", "ALLTRADED"), ("2", "ALLTRADED")]
+
+
 async def test_both_sides_of_a_self_trade_are_listed() -> None:
     world = World()
     for number in (2, 1):
