@@ -35,6 +35,21 @@ def history(plan: Plan) -> list[Row]:
     ]
 
 
+def spool(plan: Plan) -> list[Row]:
+    """Ticks into the spool beside a plain file of the same bytes, and what recording them costs the loop."""
+    units = {"append": ("ticks/s", "higher", "plain file"), "drain": ("ticks/s", "higher", "")}
+    units |= {"hand": ("µs/tick", "lower", "not recording"), "lateness": ("ms", "lower", "not recording")}
+    targets = {"append": Target(at_least=100_000), "drain": Target(at_least=20_000), "hand": Target(at_most=2)}
+    rows = []
+    for what, sides in run("spool", plan.rounds).items():
+        kind = what.split()[0]
+        unit, better, peer = units[kind]
+        rows.append(
+            Row("Tick spool", what, unit, better, sides["product"], sides["peer"], peer, targets.get(kind))
+        )
+    return rows
+
+
 def target_of(what: str) -> Target | None:
     """Of the whole series, saved once and loaded; the other rows are for information."""
     if "again" in what or "day" in what:
