@@ -139,7 +139,7 @@ class VnPyCoreService:
         self.history = await asyncio.to_thread(open_history_store, config)
         self._at_stop(stack, "history", lambda: asyncio.to_thread(self.history.close))
         self.history_recorder = HistoryRecorder(
-            self.history, config.history, config.spool_path,
+            self.history, config.history, config.history.spool_path or config.data_dir / "spool",
             is_live=lambda gateway_name: not self.host.gateways.replays(gateway_name),
         )  # fmt: skip
         await self.history_recorder.start()

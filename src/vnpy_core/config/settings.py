@@ -302,10 +302,6 @@ class VnPyCoreConfig(BaseSettings):
     def history_path(self) -> Path:
         return self.history.path or self.data_dir / "history.duckdb"
 
-    @property
-    def spool_path(self) -> Path:
-        return self.history.spool_path or self.data_dir / "spool"
-
     def get_vnpy_setting(self) -> dict[str, Any]:
         """Return what vn.py is to read: the user's own file, then what the service decides.
 
