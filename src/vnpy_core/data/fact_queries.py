@@ -101,12 +101,11 @@ class FactSnapshot:
         wanted = _wanted(kind, conditions)
         lower = [moment for moment in (start, conditions.since, after and after.moment) if moment]
         if lower:
-            # Also of a cursor, which says so: MySQL finds no range in "or".
             wanted.append(table.c.moment >= max(lower))
         if end is not None:
             wanted.append(table.c.moment <= end)
         if after is not None:
-            wanted.append(_behind(order, (after.moment, *after.ids)))
+            wanted.append(_behind(order, after))
         columns = [table.c[name] for name in (*kind.__struct_fields__, "moment")]
         found = await self._session.execute(select(*columns).where(*wanted).order_by(*order).limit(limit))
         rows = found.mappings().all()
@@ -133,14 +132,18 @@ def _wanted(kind: type[Model], conditions: Conditions) -> list[ColumnElement[boo
     ]
 
 
-def _behind(order: Sequence[ColumnElement[Any]], values: Sequence[str]) -> ColumnElement[bool]:
-    """Tell whether the columns come after ``values``; spelt out, as MySQL reads all rows for a comparison of tuples."""
-    return or_(
-        *(
-            and_(*(column == value for column, value in zip(order[:n], values[:n], strict=True)), order[n] > values[n])
-            for n in range(len(order))
-        )
-    )
+def _behind(order: Sequence[ColumnElement[Any]], place: Place) -> ColumnElement[bool]:
+    """Tell whether rows that are not before the moment of ``place`` come after it.
+
+    Spelt out, and without the moment where it may be left out: MariaDB reads all rows for a comparison of tuples, and
+    all of a symbol (350 ms instead of 1 at 300,000 rows) when the moment is in both branches.
+    """
+    moment, *ids = order
+    later = [
+        and_(*(column == value for column, value in zip(ids[:n], place.ids[:n], strict=True)), ids[n] > place.ids[n])
+        for n in range(len(ids))
+    ]
+    return or_(moment > place.moment, *later)
 
 
 def _fact(kind: type[Model], row: RowMapping) -> StoredFact:
