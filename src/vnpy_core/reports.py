@@ -90,7 +90,7 @@ class HistoryStatus(msgspec.Struct, frozen=True, kw_only=True):
     healthy: bool
     detail: str | None = None
     since: Annotated[Timestamp, msgspec.Meta(description="When it became healthy, or stopped being so")]
-    pending: Annotated[int, msgspec.Meta(description="Ticks and bars that are not stored yet")] = 0
+    pending: Annotated[int, msgspec.Meta(description="Ticks that are not stored yet")] = 0
     in_memory: Annotated[int, msgspec.Meta(description="Those of them that a crash would cost")] = 0
     spooled: Annotated[int, msgspec.Meta(description="Ticks that came to the spool")] = 0
     spool_bytes: int = 0

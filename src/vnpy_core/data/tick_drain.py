@@ -39,14 +39,11 @@ class Checkpoint(msgspec.Struct):
 class TickDrain:
     """One thread. What was taken and could not be stored stays in hand and is tried again, before anything else.
 
-    ``in_hand``: ticks and bars that were taken, and are not yet stored; ``stored``, ``refused``: those that the store
-    took, and refused for their content, since the start. ``moment``: when the oldest in hand was written to the spool,
-    in microseconds.
+    ``stored``, ``refused``: ticks and bars that the store took, and refused for their content, since the start.
     """
 
     def __init__(self, store: HistoryStore, spool: Spool, *, ticks: bool, bars: bool) -> None:
-        self.in_hand = self.stored = self.refused = 0
-        self.moment = 0
+        self.stored = self.refused = 0
         self._store = store
         self._spool = spool
         self._keeps_ticks = ticks
@@ -61,7 +58,7 @@ class TickDrain:
 
     def read_checkpoint(self) -> Position:
         """Return where the last run ended, and be as it was there. Nothing may be drained meanwhile."""
-        self._rows, self._batch, self.in_hand = [], None, 0
+        self._rows, self._batch = [], None
         self._checkpoint = Checkpoint()
         try:
             self._checkpoint = msgspec.json.decode(self._path.read_bytes(), type=Checkpoint)
@@ -88,7 +85,7 @@ class TickDrain:
         if self._builder is None or self._rows or is_abandoned():
             return
         if due := self._builder.finish(time.monotonic(), everything=last):
-            self._put_in_hand(due)
+            self._rows = [list(due)]
             self._save_rows(is_abandoned)
 
     def _take(self) -> bool:
@@ -107,13 +104,8 @@ class TickDrain:
                     rows.append(tick)
                 if self._builder is not None and (bar := self._builder.update(tick.tick, tick.time, now)) is not None:
                     rows.append(bar)
-        self._put_in_hand(rows)
+        self._rows = [rows]
         return True
-
-    def _put_in_hand(self, rows: Sequence[_Row]) -> None:
-        self._rows = [list(rows)]
-        self.in_hand = len(rows)
-        self.moment = self._batch.moment if self._batch is not None else 0
 
     def _ticks_of(self, part: bytes) -> Iterable[TimedTick]:
         for record in part.split(b"\n"):
@@ -140,7 +132,6 @@ class TickDrain:
                     self._rows += [rows[middle:], rows[:middle]]
                     continue
                 self._refuse(msgspec.json.encode(_plain(rows[0])), _text(error))
-            self.in_hand -= len(rows)
         if not is_abandoned():
             self._keep_checkpoint()
 

@@ -62,7 +62,7 @@ class HistoryRecorder:
         self._arrived: deque[bytes] = deque()
         self._has_arrived = threading.Event()
         self._run: _Run | None = None
-        self._overflowed = 0
+        self._overflowed = self._in_write = 0
         self._details: dict[str, str] = {}
         self._since = now_timestamp()
 
@@ -81,8 +81,8 @@ class HistoryRecorder:
 
     @property
     def pending(self) -> int:
-        """How many ticks and bars wait to be stored, in memory and in the spool."""
-        return len(self._arrived) + self._spool.waiting + self._drain.in_hand
+        """How many ticks wait to be stored, in memory and in the spool."""
+        return self._in_memory() + self._spool.waiting + self._spool.handed
 
     @property
     def dropped(self) -> int:
@@ -96,14 +96,14 @@ class HistoryRecorder:
 
     def status(self) -> HistoryStatus:
         spool, drain = self._spool, self._drain
-        moment = drain.moment if drain.in_hand else spool.oldest if spool.waiting else 0
+        moment = spool.oldest
         return HistoryStatus(
             recording=self.recording,
             healthy=self.healthy,
             detail=self.detail,
             since=self._since,
             pending=self.pending,
-            in_memory=len(self._arrived),
+            in_memory=self._in_memory(),
             spooled=spool.written,
             spool_bytes=spool.bytes,
             spool_segments=spool.segments,
@@ -114,6 +114,9 @@ class HistoryRecorder:
             torn=spool.torn,
             damaged=spool.damaged,
         )
+
+    def _in_memory(self) -> int:
+        return len(self._arrived) + self._in_write
 
     def on_events(self, events: Sequence[Event]) -> None:
         """Take note of the ticks among ``events``. On the loop."""
@@ -191,15 +194,19 @@ class HistoryRecorder:
     def _write_arrived(self) -> None:
         arrived = self._arrived
         while arrived:
+            self._in_write = min(len(arrived), _FRAME_TICKS)
             records: list[bytes] = []
-            with suppress(IndexError):
-                while len(records) < _FRAME_TICKS:
+            with suppress(IndexError):  # the loop may have dropped some meanwhile
+                while len(records) < self._in_write:
                     records.append(arrived.popleft())
             try:
-                self._spool.append(records)
+                if records:
+                    self._spool.append(records)
             except BaseException:
                 arrived.extendleft(reversed(records))
                 raise
+            finally:
+                self._in_write = 0
 
     # -- the thread that writes to the store
 

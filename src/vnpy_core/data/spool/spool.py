@@ -37,7 +37,7 @@ class Position(msgspec.Struct, frozen=True, order=True):
 class Batch(msgspec.Struct, frozen=True):
     """Records in their order; ``parts`` are some each, with a line break between them. ``end`` is where they end.
 
-    ``run`` names the run of the program that wrote them, and ``moment`` when it wrote the first, in microseconds.
+    ``run`` names the run of the program that wrote them, and ``moment`` when it wrote the last, in microseconds.
     """
 
     parts: list[bytes]
@@ -63,9 +63,10 @@ class Spool:
     """``append`` and ``close`` on one thread, ``take``, ``done`` and ``expire`` on another; the numbers on any.
 
     ``written``: records since it was made. ``bytes``, ``segments``: what lies on the disk. ``waiting``: records that
-    were not yet taken. ``oldest``: when the first of them was written, in microseconds. ``dropped``: those that went
-    because of the limits. ``torn``: those of a write that a crash cut off. ``damaged``: those, as far as it is known
-    how many, that could not be read.
+    were not yet taken; ``handed``: those that were, and are not done. ``oldest``: when the first of both was written,
+    in microseconds. ``dropped``: those that went because of the limits. ``torn``: those of a write that a crash cut
+    off. ``damaged``: those, as far as it is known how many, that could not be read. A record that moves on is counted
+    in the new place before it is not in the old one.
     """
 
     def __init__(
@@ -79,7 +80,8 @@ class Spool:
     ) -> None:
         self.folder = folder
         self.quarantine = Quarantine(folder / "quarantine", max_bytes)
-        self.written = self.bytes = self.segments = self.waiting = self.dropped = self.torn = self.damaged = 0
+        self.written = self.bytes = self.segments = self.waiting = self.handed = 0
+        self.dropped = self.torn = self.damaged = 0
         self.oldest = 0
         self._max_bytes = max_bytes
         self._max_age = int(max_age_s * 1e6)
@@ -109,6 +111,7 @@ class Spool:
             self._run = self._next_number = max([position.segment, *numbers]) + 1
             is_known = any(segment.number == position.segment and segment.taken for segment in self._segments)
             self._position = position if is_known else Position(position.segment)
+            self.handed = self.oldest = 0
             self.waiting = sum(segment.records - segment.taken for segment in self._segments)
             self._measure()
 
@@ -136,7 +139,7 @@ class Spool:
             segment.last = now
             self.bytes += size
             self.written += len(records)
-            self.oldest = self.oldest if self.waiting else now
+            self.oldest = self.oldest if self.waiting or self.handed else now
             self.waiting += len(records)
 
     def take(self, limit: int) -> Batch | None:
@@ -160,6 +163,9 @@ class Spool:
 
     def done(self, batch: Batch) -> None:
         """Remove the segments before the end of ``batch``, which was the last that was taken."""
+        with self._lock:
+            self.handed = 0
+            self.oldest = max(self.oldest, batch.moment) if self.waiting else 0
         while (segment := self._first()) is not None and segment.number < batch.end.segment:
             self._remove(segment)
 
@@ -242,15 +248,14 @@ class Spool:
         except FileNotFoundError:
             content = b""
         parts: list[bytes] = []
-        count, moment, latest, lost, offset = 0, 0, 0, 0, start
+        count, moment, lost, offset = 0, 0, 0, start
         for frame, body in frames_in(content, start):
-            offset, latest = frame.end, frame.moment
+            offset, moment = frame.end, frame.moment
             if body is None:
                 lost += frame.count
                 continue
             parts.append(body)
             count += frame.count
-            moment = moment or frame.moment
             if count >= limit:
                 break
         with self._lock:
@@ -261,9 +266,9 @@ class Spool:
                 segment.is_damaged = True
             segment.is_damaged |= lost > 0
             segment.taken += count + lost
+            self.handed = count
             self.waiting -= count + lost
             self.damaged += lost
-            self.oldest = latest or self.oldest
             self._position = Position(segment.number, offset)
         if not parts:
             return None
@@ -309,7 +314,8 @@ class Spool:
     def _measure(self) -> None:
         self.bytes = sum(segment.size for segment in self._segments)
         self.segments = len(self._segments)
-        self.oldest = self._segments[0].first if self._segments else 0
+        has_any = self.waiting or self.handed
+        self.oldest = max(self.oldest, self._segments[0].first) if has_any and self._segments else 0
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:012}{_SUFFIX}"

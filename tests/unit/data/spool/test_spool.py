@@ -402,6 +402,25 @@ def test_whatever_bit_is_turned_nothing_false_comes_out(place: int, bit: int) ->
     assert len(found) >= 80 - in_it
 
 
+def test_what_is_handed_over_counts_until_it_is_done(tmp_path: Path) -> None:
+    now = [1000.0]
+    queue = Spool(tmp_path, max_bytes=1 << 20, max_age_s=100, segment_bytes=1 << 16, clock=lambda: now[0])
+    queue.open(Position())
+    for _ in range(3):
+        now[0] += 1
+        queue.append(records(0, 4))
+    seen = [(queue.waiting, queue.handed, queue.oldest)]
+    while (batch := queue.take(4)) is not None:
+        seen.append((queue.waiting, queue.handed, queue.oldest))
+        queue.done(batch)
+        seen.append((queue.waiting, queue.handed, queue.oldest))
+    first, second = 1_001_000_000, 1_002_000_000
+    assert seen[:4] == [(12, 0, first), (8, 4, first), (8, 0, first), (4, 4, first)]
+    assert seen[4][2] == second
+    assert seen[-1] == (0, 0, 0)
+    queue.close()
+
+
 def test_it_is_written_and_read_at_the_same_time(tmp_path: Path) -> None:
     queue = opened(tmp_path, max_bytes=1 << 24, segment_bytes=4000)
     ended = threading.Event()
