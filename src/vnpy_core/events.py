@@ -115,6 +115,15 @@ def matches(subscription: str, topic: str) -> bool:
 _FACT_BY_TOPIC: dict[str, type[Model]] = {kind.topic: kind for kind in FACTS} | {"alert.resolved": Alert}
 
 
+def kind_of(topic: str) -> type[Model] | None:
+    """Return what an event of ``topic`` carries; ``None`` for a topic that is not known here."""
+    if topic.startswith("tick."):
+        return Tick
+    if topic.startswith("bar."):
+        return Bar
+    return Log if topic in LOG_TOPICS else _FACT_BY_TOPIC.get(topic)
+
+
 def decode_fact(topic: str, payload: bytes) -> Model:
     """Return the fact that ``payload`` encodes; the inverse of ``Event.payload``."""
     return msgspec.json.decode(payload, type=_FACT_BY_TOPIC[topic])

@@ -213,7 +213,7 @@ class WebSocketHub:
             await session.outbox.below(UNREAD_ANSWERS)
         self._groups.settle(session)
         if gone:
-            session.answer(Gap(command.id, since, journal.first_seq))
+            session.answer(Gap(command.id, since, journal.first_seq, self._published))
         if gone or command.snapshot:
             self._send_snapshot(session, wanted, facts=gone)
 

@@ -60,11 +60,12 @@ class Pong(msgspec.Struct, frozen=True, tag="pong"):
 
 
 class Gap(msgspec.Struct, frozen=True, tag="gap"):
-    """The facts after ``since`` are gone; the oldest that is left is ``first_seq``. A snapshot follows."""
+    """The facts after ``since`` are gone; the oldest left is ``first_seq``. A snapshot as of ``seq`` follows."""
 
     id: Id
     since: int
     first_seq: int | None
+    seq: int
 
 
 class Failure(msgspec.Struct, frozen=True, tag="error"):

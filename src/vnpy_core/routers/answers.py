@@ -23,7 +23,7 @@ from vnpy_core.models import (
     VtSymbol,
 )
 from vnpy_core.reports import SessionStatus
-from vnpy_core.trading.orders import CancelResult
+from vnpy_core.trading.results import CancelResult
 
 NextCursor = Annotated[str | None, msgspec.Meta(description="Ask again with it for the next page; null: no more")]
 

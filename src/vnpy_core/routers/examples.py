@@ -14,7 +14,7 @@ from vnpy_core.enums import (
     StrategyState,
 )
 from vnpy_core.routers import answers
-from vnpy_core.trading.orders import CancelResult, SubmitResult
+from vnpy_core.trading.results import CancelResult, SubmitResult
 
 _AT = "2026-01-05T01:30:00.123456+00:00"
 

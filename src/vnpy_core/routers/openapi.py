@@ -10,7 +10,7 @@ from vnpy_core import models, reports
 from vnpy_core.bus import messages
 from vnpy_core.routers import answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
-from vnpy_core.trading.orders import SubmitResult
+from vnpy_core.trading.results import SubmitResult
 
 _REF = "#/components/schemas/{name}"
 

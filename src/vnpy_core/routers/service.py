@@ -12,7 +12,7 @@ from vnpy_core.models import Bar, Contract, GatewayStatus, HistoryOverview, Orde
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
-from vnpy_core.trading.orders import CancelResult, SubmitResult
+from vnpy_core.trading.results import CancelResult, SubmitResult
 
 
 class State(Protocol):

@@ -17,6 +17,7 @@ from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, OrderIntent, OrderSpec, now_timestamp
 from vnpy_core.trading.event_thread import Call, EventThread, Unanswered, retrieve
 from vnpy_core.trading.filters import OrderFilter
+from vnpy_core.trading.results import CancelResult, SubmitResult
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -55,25 +56,6 @@ class OrderStates(Protocol):
 
 def _refusal(error: CoreError) -> Outcome:
     return "NOT_SENT" if isinstance(error, Unavailable) else "REFUSED"
-
-
-class SubmitResult(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that was sent. ``order`` is its first state, or null while the gateway has not told any."""
-
-    vt_orderid: str
-    orderid: str
-    client_order_id: str
-    intent_id: str
-    order: Order | None = None
-
-
-class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
-    """``accepted``: handed to the gateway; what came of it is told by the order's next state."""
-
-    vt_orderid: str
-    accepted: bool
-    code: str | None = None
-    detail: str | None = None
 
 
 class OrderService:

@@ -324,7 +324,7 @@ async def test_facts_that_are_gone_are_a_gap_and_a_snapshot(room: Room, since: i
     room.history.first_seq = 3
     client = await room.subscribed("order", since=since)
     await client.until(lambda client: len(client.events) == 3)
-    assert client.answers[1] == {"type": "gap", "id": 1, "since": since, "first_seq": 3}
+    assert client.answers[1] == {"type": "gap", "id": 1, "since": since, "first_seq": 3, "seq": 3}
     assert client.seqs == [1, 2, 3]
 
 
@@ -340,7 +340,7 @@ async def test_facts_that_are_removed_while_they_are_replayed_are_a_gap(room: Ro
     room.history.go.set()
     await asking
     await client.until(lambda client: len(client.events) == PAGE + 10)
-    assert client.answers[1] == {"type": "gap", "id": 1, "since": 2, "first_seq": 6}
+    assert client.answers[1] == {"type": "gap", "id": 1, "since": 2, "first_seq": 6, "seq": PAGE + 10}
     assert client.seqs == list(range(1, PAGE + 11))
 
 

@@ -122,7 +122,7 @@ def test_messages_of_the_websocket_are_as_it_says() -> None:
     said = DOCUMENT["channels"]["ws"]["messages"]
     for message in (
         messages.Subscribe(["order"], 1, snapshot=True), messages.Unsubscribe(["order"]), messages.Ping(2),
-        messages.Ack(1, ["order"], 7), messages.Pong(2, facts.WHEN, 7), messages.Gap(1, 2, 3),
+        messages.Ack(1, ["order"], 7), messages.Pong(2, facts.WHEN, 7), messages.Gap(1, 2, 3, 4),
         messages.Failure(1, "a", "b"),
     ):  # fmt: skip
         validate(said[type(message).__name__]["payload"], msgspec.to_builtins(message))

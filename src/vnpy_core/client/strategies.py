@@ -1,0 +1,83 @@
+"""Strategies: their classes, and the strategies made of them."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from vnpy_core.client.connection import segment
+from vnpy_core.client.mode import Mode, Resource, listing, operation
+from vnpy_core.models import Strategy
+from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyClass, StrategyPage, Variables
+
+
+class Strategies(Resource[Mode]):
+    """``/strategies``."""
+
+    @operation
+    async def classes(self) -> list[StrategyClass]:
+        return (await self._connection.get("/strategies/classes", ClassPage)).classes
+
+    @operation
+    async def strategy_class(self, class_name: str) -> StrategyClass:
+        return await self._connection.get(f"/strategies/classes/{segment(class_name)}", StrategyClass)
+
+    @listing
+    def list(self) -> AsyncIterator["list[Strategy]"]:
+        """Iterate over the strategies."""
+        return self._connection.pages("/strategies", StrategyPage, lambda page: page.strategies)
+
+    @operation
+    async def get(self, name: str) -> Strategy:
+        return await self._connection.get(_path(name), Strategy)
+
+    @operation
+    async def add(
+        self,
+        class_name: str,
+        strategy_name: str,
+        vt_symbol: str,
+        setting: Mapping[str, Any] | None = None,
+        *,
+        auto_start: bool = False,
+    ) -> Strategy:
+        body = {
+            "class_name": class_name, "strategy_name": strategy_name, "vt_symbol": vt_symbol,
+            "setting": setting or {}, "auto_start": auto_start,
+        }  # fmt: skip
+        return await self._connection.call("POST", "/strategies", Strategy, body=body)
+
+    @operation
+    async def remove(self, name: str) -> Removed:
+        return await self._connection.call("DELETE", _path(name), Removed)
+
+    @operation
+    async def init(self, name: str) -> Strategy:
+        """Initialise a strategy; ``Conflict`` with ``extra["traceback"]`` if it raised."""
+        return await self._connection.call("POST", _path(name, "init"), Strategy)
+
+    @operation
+    async def start(self, name: str) -> Strategy:
+        """Start a strategy; ``Conflict`` with ``extra["traceback"]`` if it raised."""
+        return await self._connection.call("POST", _path(name, "start"), Strategy)
+
+    @operation
+    async def stop(self, name: str) -> Strategy:
+        """Stop a strategy and cancel its orders."""
+        return await self._connection.call("POST", _path(name, "stop"), Strategy)
+
+    @operation
+    async def parameters(self, name: str) -> Mapping[str, Any]:
+        return (await self._connection.get(_path(name, "parameters"), Parameters)).parameters
+
+    @operation
+    async def set_parameters(self, name: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Change some parameters, and return all of them."""
+        body = {"parameters": parameters}
+        return (await self._connection.call("PUT", _path(name, "parameters"), Parameters, body=body)).parameters
+
+    @operation
+    async def variables(self, name: str) -> Mapping[str, Any]:
+        return (await self._connection.get(_path(name, "variables"), Variables)).variables
+
+
+def _path(name: str, *below: str) -> str:
+    return "/".join(("/strategies", segment(name), *below))

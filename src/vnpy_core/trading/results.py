@@ -1,0 +1,24 @@
+"""What came of the sending and cancelling of orders, as clients are told."""
+
+import msgspec
+
+from vnpy_core.models import Order
+
+
+class SubmitResult(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was sent. ``order`` is its first state, or null while the gateway has not told any."""
+
+    vt_orderid: str
+    orderid: str
+    client_order_id: str
+    intent_id: str
+    order: Order | None = None
+
+
+class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
+    """``accepted``: handed to the gateway; what came of it is told by the order's next state."""
+
+    vt_orderid: str
+    accepted: bool
+    code: str | None = None
+    detail: str | None = None

@@ -1,0 +1,142 @@
+"""Each call of the client is answered by the service as it is meant, and the answers are the models."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import httpx
+import msgspec
+import pytest
+from tests.unit.routers.memory_service import MemoryService, contract
+
+from vnpy_core.app import create_app
+from vnpy_core.client import AsyncVnPyCoreClient, Conflict, Invalid, NotFound, Unavailable
+from vnpy_core.enums import Direction, Exchange, GatewayState, Interval, Offset, OrderStatus, StrategyState
+from vnpy_core.errors import Unavailable as ServiceUnavailable
+from vnpy_core.routers import examples
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[MemoryService]:
+    made = MemoryService()
+    await made.tell(
+        examples.GATEWAY, contract("rb2501.SHFE"), contract("IF2501.CFFEX"), examples.ORDER, examples.TRADE,
+        examples.POSITION, examples.ACCOUNT, examples.TICK,
+    )  # fmt: skip
+    yield made
+    await made.orders.close()
+    await made.pipeline.close()
+    await made.hub.close()
+
+
+@pytest.fixture
+async def core(service: MemoryService) -> AsyncIterator[AsyncVnPyCoreClient]:
+    async with AsyncVnPyCoreClient("http://core", transport=httpx.ASGITransport(create_app(service))) as client:
+        yield client
+
+
+async def test_what_there_is(core: AsyncVnPyCoreClient) -> None:
+    trading = core.trading
+    assert [each async for each in trading.orders()] == [examples.ORDER]
+    assert await trading.order(examples.ORDER.vt_orderid) == examples.ORDER
+    assert [each async for each in trading.trades(vt_orderid=examples.TRADE.vt_orderid)] == [examples.TRADE]
+    assert [each async for each in trading.positions(direction=Direction.LONG)] == [examples.POSITION]
+    assert [each async for each in trading.accounts()] == [examples.ACCOUNT]
+    assert [each.vt_symbol async for each in trading.contracts(exchange=Exchange.CFFEX)] == ["IF2501.CFFEX"]
+    assert [each async for each in trading.ticks(vt_symbols=["rb2501.SHFE", "ag2506.SHFE"])] == [examples.TICK]
+    assert [each async for each in trading.gateways()] == [examples.GATEWAY]
+    assert await trading.unknown_intents() == []
+
+
+async def test_a_long_list_is_read_page_by_page(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    ids = [f"SIM.{number}" for number in range(2500)]
+    await service.tell(*(msgspec.structs.replace(examples.ORDER, vt_orderid=vt_orderid) for vt_orderid in ids))
+    found = [order.vt_orderid async for order in core.trading.orders()]
+    assert sorted(found) == sorted([examples.ORDER.vt_orderid, *ids])
+
+
+async def test_filters_are_told_in_the_query(core: AsyncVnPyCoreClient) -> None:
+    trading = core.trading
+    for which, count in (
+        (trading.orders(active=False), 0), (trading.orders(active=True), 1), (trading.orders(strategy="demo"), 1),
+        (trading.orders(status=OrderStatus.REJECTED), 0), (trading.orders(client_order_id="desk-1-000042"), 1),
+        (trading.orders(since=datetime(2026, 1, 6, tzinfo=UTC)), 0),
+    ):  # fmt: skip
+        assert len([each async for each in which]) == count
+    with pytest.raises(ValueError, match="time zone"):
+        await anext(trading.orders(since=datetime(2026, 1, 6)))  # noqa: DTZ001
+
+
+async def test_an_order_and_its_end(core: AsyncVnPyCoreClient) -> None:
+    sent = await core.trading.send_order(
+        "rb2501", Exchange.SHFE, Direction.LONG, 1, 3500, offset=Offset.OPEN, client_order_id="a-1"
+    )
+    assert (sent.client_order_id, sent.order and sent.order.status) == ("a-1", OrderStatus.NOTTRADED)
+    assert (await core.trading.cancel_order(sent.vt_orderid)).accepted
+    with pytest.raises(Conflict) as refused:
+        await core.trading.cancel_order(sent.vt_orderid)
+    assert refused.value.code == "order_not_active"
+    assert refused.value.request_id
+    made_up = await core.trading.send_order("rb2501", Exchange.SHFE, Direction.LONG, 1, 3500)
+    assert made_up.client_order_id != sent.client_order_id
+    assert (await core.trading.cancel_all_orders(vt_symbol="rb2501.SHFE")).accepted == 2
+
+
+async def test_gateways_and_subscriptions(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    assert (await core.trading.disconnect_gateway("SIM")).state is GatewayState.DISCONNECTED
+    assert (await core.trading.connect_gateway("SIM", {"speed": 2})).state is GatewayState.CONNECTING
+    assert service.gateways.setting == {"speed": 2}
+    (asked,) = await core.trading.subscribe(["rb2501.SHFE"])
+    assert (asked.vt_symbol, asked.gateway_name) == ("rb2501.SHFE", "SIM")
+    assert await core.trading.unsubscribe(["rb2501.SHFE"], "SIM") == [asked]
+
+
+async def test_a_strategy_from_its_class_to_its_end(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    strategies = core.strategies
+    (known,) = await strategies.classes()
+    assert await strategies.strategy_class(known.class_name) == known
+    added = await strategies.add(known.class_name, "demo.2", "rb2501.SHFE", {"fast_window": 5})
+    assert added.state is StrategyState.ADDED
+    assert (await strategies.init("demo.2")).inited
+    assert (await strategies.start("demo.2")).trading
+    await service.pipeline.drain()
+    assert [each.strategy_name async for each in strategies.list()] == ["demo.2"]
+    assert await strategies.set_parameters("demo.2", {"fast_window": 6}) == await strategies.parameters("demo.2")
+    assert await strategies.variables("demo.2") == examples.STRATEGY.variables
+    assert not (await strategies.stop("demo.2")).trading
+    assert (await strategies.get("demo.2")).state is StrategyState.INITED
+    assert (await strategies.remove("demo.2")).removed
+    with pytest.raises(NotFound):
+        await strategies.get("demo.2")
+
+
+async def test_a_strategy_that_fails_tells_where(core: AsyncVnPyCoreClient) -> None:
+    await core.strategies.add("Broken", "broken", "rb2501.SHFE")
+    with pytest.raises(Conflict) as failed:
+        await core.strategies.start("broken")
+    assert "ValueError" in failed.value.extra["traceback"]
+
+
+async def test_history(core: AsyncVnPyCoreClient) -> None:
+    start = datetime(2026, 1, 5, 1, 30, tzinfo=UTC)
+    bars = [bar.datetime async for bar in core.data.bars("rb2501.SHFE", Interval.MINUTE, start=start, limit=3)]
+    assert len(bars) == len(set(bars)) == 10
+    ticks = [tick async for tick in core.data.ticks("rb2501.SHFE", start=start, end=start)]
+    assert len(ticks) == 1
+    assert await core.data.overview() == [examples.OVERVIEW]
+    with pytest.raises(Invalid) as wrong:
+        await anext(core.data.bars("nothing"))
+    assert wrong.value.extra["errors"][0]["field"] == "vt_symbol"
+
+
+async def test_the_system(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    assert (await core.system.status()).version == examples.SYSTEM.version
+    assert (await core.system.liveness()).alive
+    assert (await core.system.readiness()).ready
+    assert (await core.system.services()).services == []
+    session = service.hub.open(None)
+    assert session is not None
+    assert await core.system.sessions() == [session.status()]
+    assert (await core.system.end_session(session.session_id)).ended
+    service.status_error = ServiceUnavailable("The journal is not open.")
+    with pytest.raises(Unavailable, match="The journal is not open"):
+        await core.system.status()
