@@ -94,7 +94,8 @@ def drain(folder: Path) -> float:
     draining = TickDrain(MemoryHistory(), spool, ticks=True, bars=True)
     draining.read_checkpoint()
     began = perf_counter()
-    draining.drain(lambda: False)
+    while draining.drain(lambda: False):
+        pass
     rate = draining.stored / (perf_counter() - began)
     assert spool.waiting == 0
     return rate

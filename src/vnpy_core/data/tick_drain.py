@@ -71,22 +71,20 @@ class TickDrain:
             self._builder.restore(self._checkpoint.bars, time.monotonic())
         return self._checkpoint.position
 
-    def drain(self, is_abandoned: Callable[[], bool], *, last: bool = False) -> None:
-        """Store what is in the spool, and the bars that are due, with ``last`` all of them; or until it is abandoned.
+    def drain(self, is_abandoned: Callable[[], bool], *, last: bool = False) -> bool:
+        """Store the next batch and tell whether there may be more; or else the bars that are due, with ``last`` all.
 
         Raises:
             CoreError: the store does not take it now.
             OSError: the spool cannot be read now.
         """
-        while not is_abandoned():
-            if not self._rows and not self._take():
-                break
+        if self._rows or self._take():
             self._save_rows(is_abandoned)
-        if self._builder is None or self._rows or is_abandoned():
-            return
-        if due := self._builder.finish(time.monotonic(), everything=last):
+            return not is_abandoned()
+        if self._builder is not None and (due := self._builder.finish(time.monotonic(), everything=last)):
             self._rows = [list(due)]
             self._save_rows(is_abandoned)
+        return False
 
     def _take(self) -> bool:
         """Put the next ticks and the bars that they complete in hand, if there are any."""

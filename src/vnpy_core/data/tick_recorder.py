@@ -180,7 +180,7 @@ class HistoryRecorder:
                     self._spool.open(self._drain.read_checkpoint())
                     run.is_open = True
                 self._write_arrived()
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001  the edge of a background thread: the ticks stay, and come again
                 failures = min(failures + 1, 16)
                 self._tell("spool", _explained(error, self._spool.folder, self._capacity))
                 self._has_arrived.set()
@@ -214,24 +214,21 @@ class HistoryRecorder:
         interval_s = self._settings.flush_interval_ms / 1000
         failures = 0
         pause_s = 0.0
-        while True:
+        while not run.is_abandoned:
             is_last = run.halt.wait(pause_s)
             if is_last:
                 run.writer.join()
-            failed = self._drain_once(run, last=is_last)
-            failures = min(failures + 1, 16) if failed else 0
-            pause_s = min(interval_s * 2**failures, max(_RETRY_MAX_S, interval_s))
-            if is_last or run.is_abandoned:
+            has_more = self._drain_once(run, last=is_last) if run.is_open else False
+            failures = min(failures + 1, 16) if has_more is None else 0
+            pause_s = 0.0 if has_more else min(interval_s * 2**failures, max(_RETRY_MAX_S, interval_s))
+            if is_last and not has_more:
                 return
 
-    def _drain_once(self, run: "_Run", *, last: bool) -> bool:
-        """Bring what is in the spool to the store, and tell whether that failed."""
-        if not run.is_open:
-            return False
-        detail = None
+    def _drain_once(self, run: "_Run", *, last: bool) -> bool | None:
+        """Bring the next batch to the store, and tell whether there may be more; ``None`` if that failed."""
+        detail, has_more = None, False
         try:
-            self._spool.expire()
-            self._drain.drain(lambda: run.is_abandoned, last=last)
+            has_more = self._drain.drain(lambda: run.is_abandoned, last=last)
         except CoreError as error:
             detail = error.detail
         except OSError as error:
@@ -240,10 +237,12 @@ class HistoryRecorder:
             detail = f"{type(error).__name__}: {error}"
             if detail != self._details.get("store"):
                 _log.exception("Ticks and bars are not stored, and wait")
+        if detail is not None:
+            self._spool.expire()
         self._tell("store", detail)
         found = self._spool.quarantine.segments()
         self._tell("damage", _damage(found, self._spool.damaged) if found else None)
-        return detail is not None
+        return None if detail is not None else has_more
 
     # -- either thread
 
@@ -279,13 +278,14 @@ class _Run:
         self.drainer.join(max(0.0, deadline - time.monotonic()))
 
 
-def _explained(error: OSError, folder: Path, capacity: int) -> str:
+def _explained(error: Exception, folder: Path, capacity: int) -> str:
     wait = f"Ticks wait in memory, {capacity:,} at most."
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"The disk of the spool {folder} is full: free some space. {wait}"
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"The spool {folder} cannot be written: give this process's user write access to it. {wait}"
-    return f"The spool {folder} cannot be written ({error}). {wait}"
+    return f"The spool {folder} cannot be written ({error!r}). {wait}"
 
 
 def _damage(segments: Sequence[Path], records: int) -> str:

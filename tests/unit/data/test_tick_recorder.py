@@ -220,6 +220,35 @@ async def test_beyond_the_limit_of_the_spool_the_oldest_are_dropped_and_counted(
     assert recording.status().spool_bytes <= 16 << 20
 
 
+async def test_old_ticks_are_dropped_while_the_store_is_down_and_stored_if_it_is_not(
+    store: MoodyHistory, tmp_path: Path
+) -> None:
+    store.failure = Unavailable("down")
+    limits: dict[str, Any] = {"record_ticks": True, "spool_age_h": 1e-6}
+    first = recorder(store, tmp_path / "one", **limits)
+    await first.start()
+    first.on_events(events(tick(0)))
+    await eventually(lambda: first.status().spooled == 1)
+    await asyncio.sleep(0.01)  # longer than the limit
+    first.on_events(events(tick(1)))
+    # Each is in a file of its own; the one that is written to stays.
+    await eventually(lambda: first.status().spooled == 2)
+    await asyncio.sleep(0.01)
+    first.on_events(events(tick(2)))
+    await eventually(lambda: first.dropped >= 1)
+    await first.stop()
+    other = recorder(store, tmp_path / "other", record_ticks=True)
+    await other.start()
+    other.on_events(events(tick(3), tick(4)))
+    await other.stop()
+    store.failure = None
+    again = recorder(store, tmp_path / "other", **limits)
+    await again.start()
+    await eventually(lambda: ticks_in(store) == 2)
+    await again.stop()
+    assert again.dropped == 0
+
+
 async def test_a_slow_store_holds_up_no_one(store: MoodyHistory, tmp_path: Path) -> None:
     store.may_save.clear()
     recording = recorder(store, tmp_path, capacity=100, record_ticks=True)

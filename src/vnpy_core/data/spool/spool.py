@@ -170,8 +170,8 @@ class Spool:
             self._remove(segment)
 
     def expire(self) -> None:
-        """Drop the segments that are older than the limit."""
-        self._drop(0, int(self._clock() * 1e6))
+        """Drop the segments that are older than the limit. To be called while they cannot be delivered."""
+        self._drop(0, int(self._clock() * 1e6) - self._max_age)
 
     def close(self) -> None:
         with self._lock:
@@ -181,7 +181,7 @@ class Spool:
 
     def _segment_for(self, size: int, now: int) -> _Segment:
         """Return the segment to write to, a new one if the present one is full or old."""
-        self._drop(size, now)
+        self._drop(size, 0)
         with self._lock:
             active = self._active
             if active is not None and not active.is_damaged:
@@ -289,13 +289,14 @@ class Spool:
 
     # -- either thread
 
-    def _drop(self, size: int, now: int) -> None:
+    def _drop(self, size: int, oldest: int) -> None:
+        """Drop the first segments until there is room for ``size``, and the first one is not from before ``oldest``."""
         while True:
             with self._lock:
                 if not self._segments or self._segments[0] is self._active:
                     return
                 segment = self._segments[0]
-                is_old = segment.last < now - self._max_age
+                is_old = segment.last < oldest
                 if self.bytes + size <= self._max_bytes and not is_old:
                     return
                 left = segment.records - segment.taken
