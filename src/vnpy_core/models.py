@@ -483,6 +483,32 @@ class CommandRecord(Model, frozen=True, kw_only=True, gc=False):
         return True
 
 
+class KeyUse(Model, frozen=True, kw_only=True, gc=False):
+    """A request that came with an ``Idempotency-Key``, and its answer. Internal: journaled, never published.
+
+    It is on disk before the intents that it brings about. ``status`` is null until they all have an outcome; 503 says
+    that nothing was sent, and that the key may be used again.
+    """
+
+    topic: ClassVar[str] = "key"
+
+    owner: str
+    idempotency_key: str
+    digest: Annotated[str, msgspec.Meta(description="SHA-256 of what was asked for, hexadecimal")]
+    used: Timestamp
+    intent_ids: list[str] = msgspec.field(default_factory=list)
+    status: int | None = None
+    body: Annotated[str | None, msgspec.Meta(description="The JSON that was answered")] = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.owner} {self.idempotency_key}"
+
+    @property
+    def is_final(self) -> bool:
+        return self.status is not None
+
+
 class Log(Model, frozen=True, kw_only=True, gc=False):
     """A line of vn.py's log, of an app or of a strategy. Not a fact: kept in a ring, dropped for slow readers."""
 
@@ -514,7 +540,7 @@ class Alert(Model, frozen=True, kw_only=True, gc=False):
 # Facts are journaled before anyone sees them and are never dropped; the order is that of the topics in the docs.
 FACTS: tuple[type[Model], ...] = (
     Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, GatewayStatus, Alert,
-    OrderIntent, CommandRecord,
+    OrderIntent, KeyUse, CommandRecord,
 )  # fmt: skip
 
 

@@ -40,8 +40,10 @@ from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
+from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateways import GatewayService
+from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.leftovers import ends_of_leftovers
 from vnpy_core.trading.orders import OrderService
 
@@ -79,6 +81,7 @@ class VnPyCoreService:
     hub: WebSocketHub
     bus: MessageBus
     orders: OrderService
+    idempotency: IdempotencyKeys
     gateways: GatewayService
     strategies: RedFireStrategyManager
     registry: ServiceRegistry
@@ -189,9 +192,13 @@ class VnPyCoreService:
             self.read_model,
             timeout_s=config.service.command_timeout_s,
             client_order_ids=host.bridge.client_order_ids,
+            checks=PreTradeChecks(self.read_model),
         )
         self._at_stop(stack, "orders", self.orders.close)
         await self.orders.resolve_at_start(intents)
+        keep = timedelta(hours=config.service.idempotency_keep_h)
+        self.idempotency = IdempotencyKeys(self.pipeline, self.journal, self.orders.book, keep=keep)
+        await self.idempotency.restore(intents)
 
         self.strategies = RedFireStrategyManager(
             host.cta,

@@ -119,18 +119,17 @@ class Pipeline:
         Raises:
             Unavailable: it is not on disk. It will not be either, unless somebody else has told the same.
         """
-        event = Event(model)
-        if self._closing.is_set():
-            raise Unavailable("The service is being stopped.")
-        if not self.healthy:  # the flusher tries again and again; no caller waits for it
-            raise Unavailable(self.detail or "The journal cannot be written.")
-        pending = self._admit(event, owned=True)
-        if isinstance(pending, Event):
-            return pending
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-        pending.waiters.append(future)
-        self._ensure_flusher()
-        return await future
+        admitted = self._commit(model)
+        return admitted if isinstance(admitted, Event) else await admitted
+
+    async def commit_all(self, models: Sequence[Model]) -> None:
+        """Journal and publish ``models`` in their order, in one commit if they are not very many.
+
+        Raises:
+            Unavailable: as for ``commit``; the last of them is not on disk, and neither may be those before it.
+        """
+        admitted = [self._commit(model) for model in models]
+        await asyncio.gather(*(waiter for waiter in admitted if not isinstance(waiter, Event)))
 
     async def drain(self) -> None:
         """Wait until every fact taken so far is on disk and published; while the journal fails, that is long."""
@@ -182,6 +181,20 @@ class Pipeline:
     def _known(self, data: Model) -> Event | None:
         table = self._read_model.table_of(type(data))
         return table.get(data.key) if table is not None else None
+
+    def _commit(self, model: Model) -> "Event | asyncio.Future[Event]":
+        """Queue ``model`` and return what tells when it is on disk; or what it repeats, if that is."""
+        if self._closing.is_set():
+            raise Unavailable("The service is being stopped.")
+        if not self.healthy:  # the flusher tries again and again; no caller waits for it
+            raise Unavailable(self.detail or "The journal cannot be written.")
+        pending = self._admit(Event(model), owned=True)
+        if isinstance(pending, Event):
+            return pending
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        pending.waiters.append(future)
+        self._ensure_flusher()
+        return future
 
     # -- to disk
 

@@ -116,6 +116,10 @@ class Journal:
         """
         return await self._on(self._reader, self._reading.latest, kind, newest)
 
+    async def find(self, kind: str, key: str) -> Latest | None:
+        """Return the latest fact of one key of ``kind``, if it is still here."""
+        return await self._on(self._reader, self._reading.find, kind, key)
+
     async def cursor(self, name: str) -> int:
         """Return how far the reader ``name`` has come; a new one begins at 0, and is waited for from now on."""
         return await self._on(self._writer, self._writing.cursor, name)

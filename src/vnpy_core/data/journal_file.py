@@ -57,6 +57,11 @@ WHERE state.kind = :kind AND (NOT state.final OR state.seq >= coalesce(
     (SELECT seq FROM state WHERE kind = :kind AND final ORDER BY seq DESC LIMIT 1 OFFSET :newest - 1), 0))
 ORDER BY state.first_seq
 """
+_FIND = """
+SELECT state.first_seq, facts.seq, facts.topic, facts.ts, facts.payload
+FROM state CROSS JOIN facts ON facts.seq = state.seq
+WHERE state.kind = ? AND state.key = ?
+"""
 # What may go of the rows up to :upto: those that are final, and those that a later one of their key has replaced.
 _PRUNABLE = """
 seq <= :upto AND seq > :after AND NOT EXISTS (
@@ -105,6 +110,10 @@ class JournalReader:
     def latest(self, kind: str, newest: int) -> list[Latest]:
         rows = _opened(self._connection).execute(_LATEST, {"kind": kind, "newest": newest})
         return [Latest(first_seq, JournalRecord(*row)) for first_seq, *row in rows]
+
+    def find(self, kind: str, key: str) -> Latest | None:
+        row = _opened(self._connection).execute(_FIND, (kind, key)).fetchone()
+        return None if row is None else Latest(row[0], JournalRecord(*row[1:]))
 
     def checkpoint(self) -> int:
         """Move the log into the file, beside the writing, and return how many pages the log has."""

@@ -14,7 +14,7 @@ from vnpy_core.enums import (
     StrategyState,
 )
 from vnpy_core.routers import answers
-from vnpy_core.trading.results import CancelResult, SubmitResult
+from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
 
 _AT = "2026-01-05T01:30:00.123456+00:00"
 
@@ -78,6 +78,13 @@ OVERVIEW = models.HistoryOverview(
 SUBMITTED = SubmitResult(
     vt_orderid=ORDER.vt_orderid, orderid=ORDER.orderid, client_order_id="desk-1-000042",
     intent_id="0d4f8a6c0a5b4d2f9a1e7c3b5d6f8a90", order=ORDER,
+)  # fmt: skip
+PREVIEW = Preview(
+    gateway_name="SIM", client_order_id="desk-1-000042",
+    order=models.OrderSpec(
+        symbol="rb2501", exchange=Exchange.SHFE, direction=Direction.LONG, offset=Offset.OPEN, type=OrderType.LIMIT,
+        price=3500.0, volume=2.0,
+    ),
 )  # fmt: skip
 CANCELLED = CancelResult(vt_orderid=ORDER.vt_orderid, accepted=True)
 CANCELLED_ALL = answers.CancelAllResult(

@@ -10,7 +10,7 @@ from vnpy_core import models, reports
 from vnpy_core.bus import messages
 from vnpy_core.routers import answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
-from vnpy_core.trading.results import SubmitResult
+from vnpy_core.trading.results import Preview, SubmitResult
 
 _REF = "#/components/schemas/{name}"
 
@@ -20,7 +20,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
     answers.ClassPage, answers.ServicePage, answers.SessionPage, answers.SessionEnded,
-    answers.IntentPage, SubmitResult, Problem, reports.SystemStatus,
+    answers.IntentPage, SubmitResult, Preview, Problem, reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,

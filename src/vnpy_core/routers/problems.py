@@ -72,11 +72,7 @@ class ProblemHandler:
     async def __call__(self, request: Request, error: Exception) -> Response:
         request_id = id_of(request.scope)
         if isinstance(error, CoreError):
-            if error.status >= 500:
-                logger.warning("Request %s: %s: %s", request_id, error.error_code, error.detail)
-            return respond(
-                request_id, error.status, error.error_code, error.title, error.detail, extra=error.extra
-            )
+            return problem_of(request_id, error)
         if isinstance(error, RequestValidationError):
             errors = [_field_error(one) for one in error.errors()]
             detail = "; ".join(f"{one.field}: {one.message}" for one in errors[:5])
@@ -102,6 +98,13 @@ class ProblemHandler:
         else:
             code, title, detail = f"http_{status}", HTTPStatus(status).phrase.capitalize(), error.detail
         return respond(request_id, status, code, title, detail, headers=headers)
+
+
+def problem_of(request_id: str, error: CoreError) -> Response:
+    """Answer what the service refuses or could not do."""
+    if error.status >= 500:
+        logger.warning("Request %s: %s: %s", request_id, error.error_code, error.detail)
+    return respond(request_id, error.status, error.error_code, error.title, error.detail, extra=error.extra)
 
 
 def unexpected(request_id: str, error: Exception) -> Response:

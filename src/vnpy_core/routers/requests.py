@@ -238,6 +238,10 @@ class TickQuery(Page):
     gateway_name: GatewayName | None = None
 
 
+class DryRunQuery(_Query):
+    dry_run: Annotated[bool, Field(description="Check only: send and record nothing / 仅校验")] = False
+
+
 class CancelQuery(_Query):
     gateway_name: Annotated[
         GatewayName | None, Field(description="With a plain orderid: its gateway / 使用普通委托号时的接口名")

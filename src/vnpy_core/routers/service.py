@@ -8,11 +8,23 @@ from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
 from vnpy_core.data.past import PastPage
 from vnpy_core.enums import Interval
-from vnpy_core.models import Bar, Contract, GatewayStatus, HistoryOverview, OrderIntent, OrderSpec, Strategy, Tick
+from vnpy_core.errors import CoreError
+from vnpy_core.models import (
+    Bar,
+    Contract,
+    GatewayStatus,
+    HistoryOverview,
+    KeyUse,
+    OrderIntent,
+    OrderSpec,
+    Strategy,
+    Tick,
+)
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
-from vnpy_core.trading.results import CancelResult, SubmitResult
+from vnpy_core.trading.idempotency import Again, Answer, Do
+from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
 
 
 class State(Protocol):
@@ -39,7 +51,11 @@ class State(Protocol):
 class Orders(Protocol):
     @property
     def unknown(self) -> list[OrderIntent]: ...
-    async def submit(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> SubmitResult: ...
+    def preview(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> Preview: ...
+    async def submit(
+        self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None, key: KeyUse | None = None
+    ) -> SubmitResult: ...
+    def result_of(self, intent: OrderIntent) -> SubmitResult | CoreError: ...
     async def cancel(self, vt_orderid: str) -> CancelResult: ...
     async def cancel_all(self, which: OrderFilter) -> list[CancelResult]: ...
 
@@ -52,6 +68,10 @@ class Past(Protocol):
         self, which: TradeFilter, start: str | None, end: str | None, cursor: str | None, limit: int
     ) -> PastPage: ...
     async def order(self, vt_orderid: str) -> bytes | None: ...
+
+
+class Idempotency(Protocol):
+    async def run(self, owner: str, key: str, request: object, do: Do, again: Again) -> Answer: ...
 
 
 class Gateways(Protocol):
@@ -102,6 +122,8 @@ class Service(Protocol):
     def orders(self) -> Orders: ...
     @property
     def past(self) -> Past: ...
+    @property
+    def idempotency(self) -> Idempotency: ...
     @property
     def gateways(self) -> Gateways: ...
     @property

@@ -5,12 +5,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
-from vnpy_core.errors import Invalid, NotFound
+from vnpy_core.errors import NotFound
 from vnpy_core.models import Account, Contract, Model, Position, Tick
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import (
     AccountPage,
-    CancelAllResult,
     ContractPage,
     GatewayPage,
     IntentPage,
@@ -22,17 +21,16 @@ from vnpy_core.routers.answers import (
     TradePage,
 )
 from vnpy_core.routers.openapi import answer
+from vnpy_core.routers.orders import OrderPath, add_order_commands, vt_orderid_of
 from vnpy_core.routers.pages import encoded, json_response, list_page, past_page
 from vnpy_core.routers.requests import (
     NO_QUERY,
     AccountQuery,
-    CancelAllBody,
     CancelQuery,
     ContractQuery,
     GatewayQuery,
     IntentQuery,
     JsonObject,
-    OrderBody,
     OrderQuery,
     Page,
     PositionQuery,
@@ -40,13 +38,10 @@ from vnpy_core.routers.requests import (
     TickQuery,
     TradeQuery,
 )
-from vnpy_core.routers.service import Service, State
+from vnpy_core.routers.service import Service
 from vnpy_core.trading.filters import all_of
 
 GatewayPath = Annotated[str, Path(description="Gateway / 接口名", examples=["SIM"])]
-OrderPath = Annotated[
-    str, Path(description="vt_orderid, or the plain orderid with gateway_name / 委托号", examples=["SIM.26010500001"])
-]
 Setting = Annotated[
     JsonObject | None,
     Body(description="Settings that go over the configured ones / 覆盖配置的连接参数", examples=[{}]),
@@ -67,6 +62,7 @@ def create_trading_router(service: Service) -> APIRouter:
     router = APIRouter(prefix="/trading", tags=["trading"])
     _add_gateways(router, service)
     _add_orders(router, service)
+    add_order_commands(router, service)
     _add_intents(router, service)
     _add_lists(router, service)
     return router
@@ -154,42 +150,6 @@ def _add_orders(router: APIRouter, service: Service) -> None:
             return past_page("orders", await service.past.orders(which, *query.span, query.cursor, query.limit))
         return list_page(request.scope, "orders", table, predicate, query.cursor, query.limit)
 
-    @router.post(
-        "/orders",
-        status_code=201,
-        operation_id="send_order",
-        summary="Send an order / 发送委托",
-        description=(
-            "The intent is on disk before the order goes out. 409: it was refused, the detail says why. 503: it was "
-            "not sent, and its `client_order_id` may be used again. **504: it may have been sent; look at the list "
-            "before you repeat it.** Give a `client_order_id` to be safe from sending twice. "
-            "委托意图先落盘再发出。409 为拒绝；503 为未发出，client_order_id 可再用；"
-            "504 为结果未知，重发前请先查询委托。"
-        ),
-        responses=answer(examples.SUBMITTED, "It was sent / 已发出", 404, 409, 503, 504, status=201),
-        dependencies=NO_QUERY,
-    )
-    async def send_order(body: OrderBody) -> Response:
-        spec = body.spec()
-        gateway_name = body.gateway_name or only_gateway(service.read_model, spec.vt_symbol)
-        return encoded(await service.orders.submit(spec, gateway_name, body.client_order_id), 201)
-
-    @router.post(
-        "/orders/cancel-all",
-        operation_id="cancel_all_orders",
-        summary="Cancel all active orders, or those that are meant / 批量撤单",
-        description=(
-            "Without a body every active order is cancelled. One that fails holds up no other. "
-            "无请求体则撤销全部活动委托；单笔失败不影响其他。"
-        ),
-        responses=answer(examples.CANCELLED_ALL, "One result for each order / 每笔委托的结果", 503, 504),
-        dependencies=NO_QUERY,
-    )
-    async def cancel_all_orders(body: CancelAllBody | None = None) -> Response:
-        results = await service.orders.cancel_all((body or CancelAllBody()).which())
-        accepted = sum(result.accepted for result in results)
-        return encoded(CancelAllResult(results=results, accepted=accepted, refused=len(results) - accepted))
-
     @router.get(
         "/orders/{order_id}",
         operation_id="get_order",
@@ -204,19 +164,6 @@ def _add_orders(router: APIRouter, service: Service) -> None:
         if payload is None:
             raise NotFound(f"There is no order {vt_orderid!r}.")
         return json_response(payload)
-
-    @router.delete(
-        "/orders/{order_id}",
-        operation_id="cancel_order",
-        summary="Cancel an order / 撤单",
-        description=(
-            "Hands the cancel to the gateway; that the order is cancelled is told by its next state. "
-            "将撤单请求交给接口，撤单结果见委托状态。"
-        ),
-        responses=answer(examples.CANCELLED, "The cancel was handed over / 已提交撤单", 404, 409, 503, 504),
-    )
-    async def cancel_order(order_id: OrderPath, query: Annotated[CancelQuery, Query()]) -> Response:
-        return encoded(await service.orders.cancel(vt_orderid_of(order_id, query.gateway_name)))
 
 
 def _add_intents(router: APIRouter, service: Service) -> None:
@@ -233,29 +180,6 @@ def _add_intents(router: APIRouter, service: Service) -> None:
     )
     async def list_intents(query: Annotated[IntentQuery, Query()]) -> Response:
         return encoded(IntentPage(intents=service.orders.unknown, next_cursor=None))
-
-
-def vt_orderid_of(order_id: str, gateway_name: str | None) -> str:
-    """Return ``order_id``, with the gateway's name before it if that is missing."""
-    if gateway_name is None or order_id.startswith(f"{gateway_name}."):
-        return order_id
-    return f"{gateway_name}.{order_id}"
-
-
-def only_gateway(state: State, vt_symbol: str) -> str:
-    """Return the gateway that has the contract.
-
-    Raises:
-        NotFound: none has. Invalid: several have.
-    """
-    names = [event.data.key for event in state.gateways.values()]
-    having = [name for name in names if state.contracts.get(f"{name}.{vt_symbol}") is not None]
-    if not having:
-        raise NotFound(f"No gateway has told of a contract {vt_symbol!r}.", code="unknown_contract")
-    if len(having) > 1:
-        message = f"{vt_symbol} is traded through {', '.join(having)}: say which"
-        raise Invalid(f"gateway_name: {message}", errors=[{"field": "gateway_name", "message": message}])
-    return having[0]
 
 
 def _add_lists(router: APIRouter, service: Service) -> None:

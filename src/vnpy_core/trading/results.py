@@ -1,8 +1,10 @@
 """What came of the sending and cancelling of orders, as clients are told."""
 
+from typing import Annotated
+
 import msgspec
 
-from vnpy_core.models import Order
+from vnpy_core.models import GatewayName, Order, OrderSpec
 
 
 class SubmitResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,3 +24,12 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
     accepted: bool
     code: str | None = None
     detail: str | None = None
+
+
+class Preview(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be sent: every check of the service's own has passed. vn.py's risk rules were not asked."""
+
+    gateway_name: GatewayName
+    client_order_id: Annotated[str | None, msgspec.Meta(description="null: one would be made up")]
+    order: OrderSpec
+    dry_run: bool = True

@@ -1,5 +1,6 @@
 """A service in memory: the real read model, pipeline, order service and hub, over an engine that is made up."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
@@ -14,11 +15,12 @@ from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.config.settings import WebSocketSettings
+from vnpy_core.data.journal_file import JournalRecord, Latest
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import KEEP_FINAL, ReadModel
 from vnpy_core.enums import Exchange, GatewayState, Interval, OrderStatus, ServiceStatus, StrategyState
 from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, StrategyFailed, Unavailable
-from vnpy_core.events import Event
+from vnpy_core.events import Event, decode_fact
 from vnpy_core.models import (
     Bar,
     Contract,
@@ -33,6 +35,8 @@ from vnpy_core.models import (
 )
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers import examples
+from vnpy_core.trading.checks import PreTradeChecks
+from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.orders import OrderService
 
 
@@ -59,8 +63,26 @@ class MemoryJournal:
         if self.full:
             raise Unavailable("The disk is full.")
 
+    async def latest(self, kind: str, newest: int) -> list[Latest]:
+        found: dict[str, Event] = {}
+        for event in self.events:
+            if event.data.topic == kind:
+                found[event.data.key] = event
+        return [Latest(event.seq or 0, _record(event)) for event in found.values()]
+
+    async def find(self, kind: str, key: str) -> Latest | None:
+        return next((one for one in await self.latest(kind, 1) if _key(one) == key), None)
+
     async def read(self, after: int, limit: int) -> list[Any]:
         return self.events[after : after + limit]
+
+
+def _record(event: Event) -> JournalRecord:
+    return JournalRecord(event.seq or 0, event.topic, event.ts, event.payload)
+
+
+def _key(latest: Latest) -> str:
+    return decode_fact(latest.record.topic, latest.record.payload).key
 
 
 class Engine:
@@ -71,6 +93,7 @@ class Engine:
         self._emit = emit
         self.failure: BaseException | None = None
         self.count = 0
+        self.sent = asyncio.Event()
 
     def call(self, fn: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -86,6 +109,7 @@ class Engine:
         if self._state.contracts.get(f"{gateway_name}.{spec.vt_symbol}") is None:
             raise NotFound(f"gateway {gateway_name} has no contract {spec.vt_symbol}", code="unknown_contract")
         self.count += 1
+        self.sent.set()
         vt_orderid = f"{gateway_name}.{self.count}"
         self._emit(
             Order(
@@ -253,8 +277,8 @@ def _between(rows: Iterable[Any], start: datetime | None, end: datetime | None) 
 class MemoryService:
     """Everything that the routers ask for."""
 
-    def __init__(self, keep_final: int = KEEP_FINAL) -> None:
-        self.journal = MemoryJournal()
+    def __init__(self, keep_final: int = KEEP_FINAL, journal: MemoryJournal | None = None) -> None:
+        self.journal = journal or MemoryJournal()
         self.read_model = ReadModel(keep_final)
         self.facts = MemoryFacts()
         self.past = PastFacts(self.facts, self.read_model, self.journal)
@@ -263,7 +287,11 @@ class MemoryService:
         self.pipeline.subscribe(self.hub.publish)
         emit = self.pipeline.emit
         self.engine = Engine(self.read_model, emit)
-        self.orders = OrderService(self.engine, self.engine.call, self.pipeline, self.read_model, timeout_s=1)
+        self.orders = OrderService(
+            self.engine, self.engine.call, self.pipeline, self.read_model, timeout_s=1,
+            checks=PreTradeChecks(self.read_model),
+        )  # fmt: skip
+        self.idempotency = IdempotencyKeys(self.pipeline, self.journal, self.orders.book)
         self.gateways = Gateways(self.read_model, emit)
         self.strategies = Strategies(emit)
         self.data = History()
@@ -271,6 +299,12 @@ class MemoryService:
         self.registry = ServiceRegistry(self.backend, examples.SERVICE, lambda: ServiceStatus.HEALTHY)
         self.live, self.ready = examples.LIVENESS, examples.READINESS
         self.status_error: CoreError | None = None
+
+    async def restore(self) -> None:
+        """Take up what its journal holds, as after a restart."""
+        intents = await self.read_model.restore(self.journal)
+        await self.orders.resolve_at_start(intents)
+        await self.idempotency.restore(intents)
 
     async def tell(self, *models: Model) -> None:
         """Have these facts and ticks known."""

@@ -12,7 +12,7 @@ import pytest
 from vnpy_core.enums import Direction, Exchange, Offset, OrderStatus, OrderType
 from vnpy_core.errors import Conflict, CoreError, NotFound, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
-from vnpy_core.models import Model, Order, OrderIntent, OrderSpec
+from vnpy_core.models import KeyUse, Model, Order, OrderIntent, OrderSpec
 from vnpy_core.trading.filters import OrderFilter, strategy_of
 from vnpy_core.trading.orders import OrderService
 
@@ -93,19 +93,19 @@ class Pipeline:
     def __init__(self) -> None:
         self.orders = Table()
         self.committed: list[OrderIntent] = []
+        self.keys: list[KeyUse] = []
         self.emitted: list[Model] = []
         self.full = False
         self.first_commit = asyncio.Event()
         self.callbacks: list[Callable[[Sequence[Event]], None]] = []
 
-    async def commit(self, model: Model) -> Event:
+    async def commit_all(self, models: Sequence[Model]) -> None:
         await asyncio.sleep(0)
         if self.full:
             raise Unavailable("The disk is full.")
-        assert isinstance(model, OrderIntent)
-        self.committed.append(model)
+        self.keys += [model for model in models if isinstance(model, KeyUse)]
+        self.committed += [model for model in models if isinstance(model, OrderIntent)]
         self.first_commit.set()
-        return Event(model)
 
     def emit(self, model: Model) -> None:
         self.emitted.append(model)

@@ -1,0 +1,126 @@
+"""The routes that send and cancel orders."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from vnpy_core.errors import CoreError, Invalid, NotFound
+from vnpy_core.models import KeyUse, OrderIntent
+from vnpy_core.routers import examples
+from vnpy_core.routers.answers import CancelAllResult
+from vnpy_core.routers.idempotency import KeyHeader, once
+from vnpy_core.routers.openapi import answer
+from vnpy_core.routers.pages import encoded
+from vnpy_core.routers.requests import NO_QUERY, CancelAllBody, CancelQuery, DryRunQuery, OrderBody
+from vnpy_core.routers.service import Service, State
+from vnpy_core.trading.results import SubmitResult
+
+OrderPath = Annotated[
+    str, Path(description="vt_orderid, or the plain orderid with gateway_name / 委托号", examples=["SIM.26010500001"])
+]
+
+
+def add_order_commands(router: APIRouter, service: Service) -> None:
+    _add_sending(router, service)
+    _add_cancelling(router, service)
+
+
+def _add_sending(router: APIRouter, service: Service) -> None:
+    @router.post(
+        "/orders",
+        status_code=201,
+        operation_id="send_order",
+        summary="Send an order / 发送委托",
+        description=(
+            "The order is checked against its contract first; the intent is on disk before it goes out. 409: it was "
+            "refused, `code` says by what (docs/order-refusals.md). 503: it was not sent, and its `client_order_id` "
+            "and `Idempotency-Key` may be used again. **504: it may have been sent; look at the list before you repeat "
+            "it,** or repeat it with the same `Idempotency-Key`: then it is never sent twice. With `dry_run=true` "
+            "every check of the service's own is made, and nothing is sent or recorded; vn.py's risk rules are not "
+            "asked, because to them each question counts as an order. "
+            "先按合约校验，委托意图落盘后再发出。409 为拒绝（code 说明原因）；503 为未发出，client_order_id 与 "
+            "Idempotency-Key 可再用；504 为结果未知，可用相同的 Idempotency-Key 重试，绝不会重复发出。"
+            "dry_run=true 只做校验，不发送也不记录（不询问 vn.py 风控规则）。"
+        ),
+        responses=answer(examples.SUBMITTED, "It was sent / 已发出", 404, 409, 503, 504, status=201)
+        | answer(examples.PREVIEW, "With dry_run: what would be sent / 试算结果", 404, 409, 503, 504),
+    )
+    async def send_order(
+        request: Request, body: OrderBody, query: Annotated[DryRunQuery, Query()], idempotency_key: KeyHeader = None
+    ) -> Response:
+        spec = body.spec()
+
+        async def send(key: KeyUse | None) -> Response:
+            gateway_name = body.gateway_name or only_gateway(service.read_model, spec.vt_symbol)
+            if query.dry_run:
+                return encoded(service.orders.preview(spec, gateway_name, body.client_order_id))
+            return encoded(await service.orders.submit(spec, gateway_name, body.client_order_id, key), 201)
+
+        if query.dry_run:
+            return await send(None)
+        asked = ("POST /orders", spec, body.gateway_name, body.client_order_id)
+        return await once(service, request, idempotency_key, asked, send, _sent_again)
+
+    def _sent_again(intents: Sequence[OrderIntent]) -> Response:
+        return encoded(_or_raise(service.orders.result_of(intents[0])), 201)
+
+
+def _or_raise(result: SubmitResult | CoreError) -> SubmitResult:
+    if isinstance(result, CoreError):
+        raise result
+    return result
+
+
+def _add_cancelling(router: APIRouter, service: Service) -> None:
+    @router.post(
+        "/orders/cancel-all",
+        operation_id="cancel_all_orders",
+        summary="Cancel all active orders, or those that are meant / 批量撤单",
+        description=(
+            "Without a body every active order is cancelled. One that fails holds up no other. "
+            "无请求体则撤销全部活动委托；单笔失败不影响其他。"
+        ),
+        responses=answer(examples.CANCELLED_ALL, "One result for each order / 每笔委托的结果", 503, 504),
+        dependencies=NO_QUERY,
+    )
+    async def cancel_all_orders(body: CancelAllBody | None = None) -> Response:
+        results = await service.orders.cancel_all((body or CancelAllBody()).which())
+        accepted = sum(result.accepted for result in results)
+        return encoded(CancelAllResult(results=results, accepted=accepted, refused=len(results) - accepted))
+
+    @router.delete(
+        "/orders/{order_id}",
+        operation_id="cancel_order",
+        summary="Cancel an order / 撤单",
+        description=(
+            "Hands the cancel to the gateway; that the order is cancelled is told by its next state. "
+            "将撤单请求交给接口，撤单结果见委托状态。"
+        ),
+        responses=answer(examples.CANCELLED, "The cancel was handed over / 已提交撤单", 404, 409, 503, 504),
+    )
+    async def cancel_order(order_id: OrderPath, query: Annotated[CancelQuery, Query()]) -> Response:
+        return encoded(await service.orders.cancel(vt_orderid_of(order_id, query.gateway_name)))
+
+
+def vt_orderid_of(order_id: str, gateway_name: str | None) -> str:
+    """Return ``order_id``, with the gateway's name before it if that is missing."""
+    if gateway_name is None or order_id.startswith(f"{gateway_name}."):
+        return order_id
+    return f"{gateway_name}.{order_id}"
+
+
+def only_gateway(state: State, vt_symbol: str) -> str:
+    """Return the gateway that has the contract.
+
+    Raises:
+        NotFound: none has. Invalid: several have.
+    """
+    names = [event.data.key for event in state.gateways.values()]
+    having = [name for name in names if state.contracts.get(f"{name}.{vt_symbol}") is not None]
+    if not having:
+        raise NotFound(f"No gateway has told of a contract {vt_symbol!r}.", code="unknown_contract")
+    if len(having) > 1:
+        message = f"{vt_symbol} is traded through {', '.join(having)}: say which"
+        raise Invalid(f"gateway_name: {message}", errors=[{"field": "gateway_name", "message": message}])
+    return having[0]
