@@ -23,7 +23,7 @@ from vnpy_core.models import (
     VtSymbol,
 )
 from vnpy_core.reports import SessionStatus
-from vnpy_core.trading.results import CancelResult
+from vnpy_core.trading.results import CancelResult, SubmitResult
 
 NextCursor = Annotated[str | None, msgspec.Meta(description="Ask again with it for the next page; null: no more")]
 
@@ -83,6 +83,33 @@ class BarPage(msgspec.Struct, frozen=True, kw_only=True):
 class OverviewPage(msgspec.Struct, frozen=True, kw_only=True):
     overview: list[HistoryOverview]
     next_cursor: NextCursor
+
+
+class ItemProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one order of a batch was not sent, or is not known to be; as in a problem document."""
+
+    code: str
+    detail: str
+    vt_orderid: Annotated[str | None, msgspec.Meta(description="The order this is about, if there is one")] = None
+    intent_id: Annotated[str | None, msgspec.Meta(description="The order intent this is about")] = None
+
+
+class BatchItem(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one order of a batch: ``status`` is what it would have been answered alone."""
+
+    client_order_id: str
+    status: Annotated[int, msgspec.Meta(examples=[201])]
+    result: SubmitResult | None = None
+    problem: ItemProblem | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One item for each order of the batch, in its order. ``refused`` were certainly not sent."""
+
+    results: list[BatchItem]
+    sent: int
+    refused: int
+    unknown: int
 
 
 class CancelAllResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,6 +87,16 @@ PREVIEW = Preview(
     ),
 )  # fmt: skip
 CANCELLED = CancelResult(vt_orderid=ORDER.vt_orderid, accepted=True)
+BATCH = answers.BatchResult(
+    results=[
+        answers.BatchItem(client_order_id="desk-1-000042", status=201, result=SUBMITTED),
+        answers.BatchItem(
+            client_order_id="desk-1-000043", status=409,
+            problem=answers.ItemProblem(code="price_tick", detail="3499.5 is no multiple of the price tick 1."),
+        ),
+    ],
+    sent=1, refused=1, unknown=0,
+)  # fmt: skip
 CANCELLED_ALL = answers.CancelAllResult(
     results=[
         CANCELLED,

@@ -20,7 +20,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
     answers.ClassPage, answers.ServicePage, answers.SessionPage, answers.SessionEnded,
-    answers.IntentPage, SubmitResult, Preview, Problem, reports.SystemStatus,
+    answers.IntentPage, answers.BatchResult, SubmitResult, Preview, Problem, reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,

@@ -5,16 +5,25 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from vnpy_core.errors import CoreError, Invalid, NotFound
-from vnpy_core.models import KeyUse, OrderIntent
+from vnpy_core.errors import CoreError, Invalid, NotFound, OrderRefused, OutcomeUnknown, Unavailable
+from vnpy_core.models import KeyUse, OrderIntent, OrderSpec
 from vnpy_core.routers import examples
-from vnpy_core.routers.answers import CancelAllResult
+from vnpy_core.routers.answers import BatchItem, BatchResult, CancelAllResult, ItemProblem
 from vnpy_core.routers.idempotency import KeyHeader, once
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.pages import encoded
-from vnpy_core.routers.requests import NO_QUERY, CancelAllBody, CancelQuery, DryRunQuery, OrderBody
+from vnpy_core.routers.requests import (
+    NO_QUERY,
+    BatchBody,
+    CancelAllBody,
+    CancelBatchBody,
+    CancelQuery,
+    DryRunQuery,
+    OrderBody,
+)
 from vnpy_core.routers.service import Service, State
-from vnpy_core.trading.results import SubmitResult
+from vnpy_core.trading.orders import Draft
+from vnpy_core.trading.results import CancelResult, SubmitResult
 
 OrderPath = Annotated[
     str, Path(description="vt_orderid, or the plain orderid with gateway_name / 委托号", examples=["SIM.26010500001"])
@@ -23,6 +32,7 @@ OrderPath = Annotated[
 
 def add_order_commands(router: APIRouter, service: Service) -> None:
     _add_sending(router, service)
+    _add_batches(router, service)
     _add_cancelling(router, service)
 
 
@@ -66,6 +76,67 @@ def _add_sending(router: APIRouter, service: Service) -> None:
         return encoded(_or_raise(service.orders.result_of(intents[0])), 201)
 
 
+def _add_batches(router: APIRouter, service: Service) -> None:
+    @router.post(
+        "/orders/batch",
+        operation_id="send_orders",
+        summary="Send several orders / 批量委托",
+        description=(
+            "One after the other, in one go: one that is refused holds up no other. The answer is 200 with the status "
+            "of each, which is what it would have been answered alone; 503 only if none was sent and each may be sent "
+            "again. 按顺序一次性发送，单笔被拒不影响其他；返回 200，逐笔给出状态；全部未发出时返回 503。"
+        ),
+        responses=answer(examples.BATCH, "One item for each order / 每笔委托的结果", 409, 503),
+        dependencies=NO_QUERY,
+    )
+    async def send_orders(request: Request, body: BatchBody, idempotency_key: KeyHeader = None) -> Response:
+        specs = [order.spec() for order in body.orders]
+        ids = [order.client_order_id for order in body.orders]
+
+        async def send(key: KeyUse | None) -> Response:
+            found = [_gateway_of(order.gateway_name, spec) for order, spec in zip(body.orders, specs, strict=True)]
+            drafts = [
+                Draft(spec=spec, gateway_name=name, client_order_id=client_order_id)
+                for spec, name, client_order_id in zip(specs, found, ids, strict=True)
+                if isinstance(name, str)
+            ]
+            results = iter(await service.orders.submit_batch(drafts, key))
+            return _batch(ids, [next(results) if isinstance(name, str) else name for name in found])
+
+        def sent_again(intents: Sequence[OrderIntent]) -> Response:
+            by_id = {intent.client_order_id: service.orders.result_of(intent) for intent in intents}
+            refused = OrderRefused("It was refused before anything was sent.")
+            return _batch(ids, [by_id.get(client_order_id, refused) for client_order_id in ids])
+
+        asked = ("POST /orders/batch", specs, [order.gateway_name for order in body.orders], ids)
+        return await once(service, request, idempotency_key, asked, send, sent_again)
+
+    def _gateway_of(gateway_name: str | None, spec: OrderSpec) -> str | CoreError:
+        try:
+            return gateway_name or only_gateway(service.read_model, spec.vt_symbol)
+        except CoreError as error:
+            return error
+
+
+def _batch(client_order_ids: Sequence[str], results: Sequence[SubmitResult | CoreError]) -> Response:
+    """Answer one item for each order; raise what is true of all of them if none was sent and all may be again."""
+    first = results[0]
+    if isinstance(first, Unavailable) and all(isinstance(result, Unavailable) for result in results):
+        raise first
+    items = [_item(*one) for one in zip(client_order_ids, results, strict=True)]
+    sent = sum(item.result is not None for item in items)
+    unknown = sum(item.status == OutcomeUnknown.status for item in items)
+    return encoded(BatchResult(results=items, sent=sent, refused=len(items) - sent - unknown, unknown=unknown))
+
+
+def _item(client_order_id: str, result: SubmitResult | CoreError) -> BatchItem:
+    if isinstance(result, SubmitResult):
+        return BatchItem(client_order_id=client_order_id, status=201, result=result)
+    about = {name: result.extra.get(name) for name in ("vt_orderid", "intent_id")}
+    problem = ItemProblem(code=result.error_code, detail=result.detail, **about)
+    return BatchItem(client_order_id=client_order_id, status=result.status, problem=problem)
+
+
 def _or_raise(result: SubmitResult | CoreError) -> SubmitResult:
     if isinstance(result, CoreError):
         raise result
@@ -85,9 +156,19 @@ def _add_cancelling(router: APIRouter, service: Service) -> None:
         dependencies=NO_QUERY,
     )
     async def cancel_all_orders(body: CancelAllBody | None = None) -> Response:
-        results = await service.orders.cancel_all((body or CancelAllBody()).which())
-        accepted = sum(result.accepted for result in results)
-        return encoded(CancelAllResult(results=results, accepted=accepted, refused=len(results) - accepted))
+        return _cancelled(await service.orders.cancel_all((body or CancelAllBody()).which()))
+
+    @router.post(
+        "/orders/cancel-batch",
+        operation_id="cancel_orders",
+        summary="Cancel several orders / 撤销指定委托",
+        description="One that fails holds up no other. 单笔失败不影响其他。",
+        responses=answer(examples.CANCELLED_ALL, "One result for each order / 每笔委托的结果"),
+        dependencies=NO_QUERY,
+    )
+    async def cancel_orders(body: CancelBatchBody) -> Response:
+        wanted = [vt_orderid_of(order_id, body.gateway_name) for order_id in body.order_ids]
+        return _cancelled(await service.orders.cancel_batch(wanted))
 
     @router.delete(
         "/orders/{order_id}",
@@ -101,6 +182,11 @@ def _add_cancelling(router: APIRouter, service: Service) -> None:
     )
     async def cancel_order(order_id: OrderPath, query: Annotated[CancelQuery, Query()]) -> Response:
         return encoded(await service.orders.cancel(vt_orderid_of(order_id, query.gateway_name)))
+
+
+def _cancelled(results: list[CancelResult]) -> Response:
+    accepted = sum(result.accepted for result in results)
+    return encoded(CancelAllResult(results=results, accepted=accepted, refused=len(results) - accepted))
 
 
 def vt_orderid_of(order_id: str, gateway_name: str | None) -> str:

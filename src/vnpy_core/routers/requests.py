@@ -14,6 +14,7 @@ from vnpy_core.models import OrderSpec, to_timestamp
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 
 MAX_LIMIT = 10_000
+MAX_BATCH = 100
 NAMES = "By name, or by vn.py's English or Chinese value / 名称，或 vn.py 的英文、中文取值"
 
 _E = TypeVar("_E", Direction, Exchange, Interval, Offset, OrderStatus, OrderType, Product)
@@ -270,6 +271,19 @@ class TickBarQuery(HistoryQuery):
     ] = Interval.MINUTE
 
 
+ClientOrderId = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
+        description=(
+            "Good for one order ever; a second use is refused, but after a 503 (not sent) / "
+            "只能使用一次，重复即拒绝；503（未发出）后可再用"
+        ),
+        examples=["desk-1-000042"],
+    ),
+]
+
+
 class OrderBody(_Body):
     """An order to send."""
 
@@ -287,17 +301,7 @@ class OrderBody(_Body):
         Field(description="May be left out if one gateway alone has the contract / 仅一个接口有该合约时可省略"),
     ] = None
     reference: Annotated[Text, Field(description="Who asks, for the list of orders / 来源标识")] = ""
-    client_order_id: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[A-Za-z0-9._:-]{1,64}$",
-            description=(
-                "Good for one order ever; a second use is refused, but after a 503 (not sent) / "
-                "只能使用一次，重复即拒绝；503（未发出）后可再用"
-            ),
-            examples=["desk-1-000042"],
-        ),
-    ] = None
+    client_order_id: ClientOrderId | None = None
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -312,6 +316,49 @@ class OrderBody(_Body):
 
     def spec(self) -> OrderSpec:
         return OrderSpec(**self.model_dump(exclude={"gateway_name", "client_order_id"}))
+
+
+class BatchOrderBody(OrderBody):
+    """An order of a batch."""
+
+    client_order_id: ClientOrderId
+
+
+class BatchBody(_Body):
+    """Orders to send one after the other."""
+
+    orders: Annotated[list[BatchOrderBody], Field(min_length=1, max_length=MAX_BATCH)]
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "orders": [
+                        {
+                            "gateway_name": "SIM", "symbol": "rb2501", "exchange": "SHFE", "direction": "LONG",
+                            "offset": "OPEN", "type": "LIMIT", "price": price, "volume": 1.0,
+                            "client_order_id": client_order_id,
+                        }
+                        for client_order_id, price in (("desk-1-000042", 3500.0), ("desk-1-000043", 3499.0))
+                    ]
+                }
+            ]
+        }
+    )  # fmt: skip
+
+
+class CancelBatchBody(_Body):
+    """Orders to cancel."""
+
+    order_ids: Annotated[
+        list[Annotated[Text, Field(min_length=1)]],
+        Field(min_length=1, max_length=MAX_BATCH, description="As in the path of a single one / 与单笔撤单相同"),
+    ]
+    gateway_name: Annotated[
+        GatewayName | None, Field(description="Of plain orderids / 使用普通委托号时的接口名")
+    ] = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"order_ids": ["SIM.26010500001", "SIM.26010500002"]}]})
 
 
 class CancelAllBody(_Body):

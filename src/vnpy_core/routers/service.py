@@ -24,6 +24,7 @@ from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 from vnpy_core.trading.idempotency import Again, Answer, Do
+from vnpy_core.trading.orders import Draft
 from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
 
 
@@ -55,8 +56,12 @@ class Orders(Protocol):
     async def submit(
         self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None, key: KeyUse | None = None
     ) -> SubmitResult: ...
+    async def submit_batch(
+        self, drafts: Sequence[Draft], key: KeyUse | None = None
+    ) -> list[SubmitResult | CoreError]: ...
     def result_of(self, intent: OrderIntent) -> SubmitResult | CoreError: ...
     async def cancel(self, vt_orderid: str) -> CancelResult: ...
+    async def cancel_batch(self, vt_orderids: Sequence[str]) -> list[CancelResult]: ...
     async def cancel_all(self, which: OrderFilter) -> list[CancelResult]: ...
 
 

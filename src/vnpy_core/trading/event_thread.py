@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Generic, Protocol, TypeVar
 
 from vnpy_core.errors import Unavailable
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -40,6 +41,45 @@ class _Command(Generic[T]):
     def withdraw(self) -> bool:
         """Return whether the function will certainly not be run."""
         return self._taken.acquire(blocking=False)
+
+
+class Series(Generic[A, T]):
+    """Does one thing for each of ``items`` in one call on the event thread; those it has not come to can be withdrawn.
+
+    ``results`` has for each what came of it, what it raised, or ``None`` while it is not known.
+    """
+
+    def __init__(self, fn: Callable[[A], T], items: Sequence[A]) -> None:
+        self.results: list[T | Exception | None] = [None] * len(items)
+        self._fn = fn
+        self._items = items
+        self._begun = 0
+        self._ended = 0
+        self._withdrawn = False
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        for number, item in enumerate(self._items):
+            with self._lock:
+                if self._withdrawn:
+                    return
+                self._begun = number + 1
+            try:
+                self.results[number] = self._fn(item)
+            except Exception as error:  # noqa: BLE001 - each has an answer of its own
+                self.results[number] = error
+            self._ended = number + 1
+
+    @property
+    def is_running(self) -> bool:
+        """One was begun and has not ended."""
+        return self._ended < self._begun
+
+    def withdraw(self) -> int:
+        """Begin no other; return how many were begun."""
+        with self._lock:
+            self._withdrawn = True
+            return self._begun
 
 
 class EventThread:

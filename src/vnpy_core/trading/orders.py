@@ -1,6 +1,5 @@
 """OrderService: sends and cancels orders; whatever happens, none is sent twice and none is forgotten."""
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Iterable, MutableMapping, Sequence
@@ -8,11 +7,11 @@ from typing import Protocol
 
 import msgspec
 
-from vnpy_core.errors import Conflict, CoreError, OutcomeUnknown
+from vnpy_core.errors import Conflict, CoreError, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import KeyUse, Order, OrderIntent, OrderSpec, now_timestamp
 from vnpy_core.trading.checks import PreTradeChecks
-from vnpy_core.trading.event_thread import Call, EventThread, Unanswered
+from vnpy_core.trading.event_thread import Call, EventThread, Series, Unanswered
 from vnpy_core.trading.filters import OrderFilter
 from vnpy_core.trading.intents import IntentBook
 from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
@@ -25,6 +24,14 @@ class Commands(Sending, Protocol):
     """What runs on the event thread."""
 
     def cancel_order(self, vt_orderid: str) -> None: ...
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """One order of a batch."""
+
+    spec: OrderSpec
+    gateway_name: str
+    client_order_id: str
 
 
 class OrderTable(Protocol):
@@ -120,6 +127,32 @@ class OrderService:
             raise result
         return result
 
+    async def submit_batch(
+        self, drafts: Sequence[Draft], key: KeyUse | None = None
+    ) -> list[SubmitResult | CoreError]:
+        """Send orders in their order, and return for each what ``submit`` would return or raise.
+
+        All of them are one call of the event thread and one commit before it and after it. One that fails holds up no
+        other.
+        """
+        answers: list[SubmitResult | CoreError | None] = []
+        intents: list[OrderIntent] = []
+        for draft in drafts:
+            try:
+                intent = self._intent(draft.spec, draft.gateway_name, draft.client_order_id)
+            except CoreError as error:
+                answers.append(error)
+                continue
+            self.book.put(intent)  # its id is used from here on, also for those that follow
+            intents.append(intent)
+            answers.append(None)
+        try:
+            sent = await self._submission.send(intents, self._with_intents(key, intents)) if intents else []
+        except Unavailable as error:
+            sent = [error] * len(intents)
+        results = iter(sent)
+        return [next(results) if answer is None else answer for answer in answers]
+
     def result_of(self, intent: OrderIntent) -> SubmitResult | CoreError:
         """Return what is to be said of an intent now, long after it was answered first, or after a restart."""
         return self._submission.result_of(intent)
@@ -132,32 +165,68 @@ class OrderService:
             Conflict: it is no longer active.
             OutcomeUnknown: the request may or may not have gone out; repeating it does no harm.
         """
-        known = self._orders.get(vt_orderid)
-        if known is not None and isinstance(known.data, Order) and not known.data.is_active:
-            raise Conflict(f"Order {vt_orderid} is {known.data.status}.", code="order_not_active")
-        try:
-            await self._event_thread.run(lambda: self._commands.cancel_order(vt_orderid))
-        except Unanswered as error:
-            raise OutcomeUnknown(f"The cancel of {vt_orderid} was handed over and not answered in time.") from error
+        (error,) = await self._cancel([vt_orderid])
+        if error is not None:
+            raise error
         return CancelResult(vt_orderid=vt_orderid, accepted=True)
 
+    async def cancel_batch(self, vt_orderids: Sequence[str]) -> list[CancelResult]:
+        """Ask for the cancel of each, in one call of the event thread; one that fails holds up no other."""
+        return [
+            CancelResult(vt_orderid=vt_orderid, accepted=True)
+            if error is None
+            else CancelResult(vt_orderid=vt_orderid, accepted=False, code=error.error_code, detail=error.detail)
+            for vt_orderid, error in zip(vt_orderids, await self._cancel(vt_orderids), strict=True)
+        ]
+
     async def cancel_all(self, which: OrderFilter) -> list[CancelResult]:
-        """Ask for the cancel of every active order that is meant; one that fails holds up no other."""
+        """Ask for the cancel of every active order that is meant."""
         meant = msgspec.structs.replace(which, active=True).predicate()
         wanted = [event.data.key for event in self._orders.values() if meant is not None and meant(event.data)]
-        return list(await asyncio.gather(*(self._try_cancel(vt_orderid) for vt_orderid in wanted)))
+        return await self.cancel_batch(wanted)
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """Wait for submissions that are on their way, and give up those that the engine has not answered by then."""
         await self._submission.close(timeout_s)
 
-    async def _try_cancel(self, vt_orderid: str) -> CancelResult:
+    async def _cancel(self, vt_orderids: Sequence[str]) -> list[CoreError | None]:
+        """Return for each why its cancel was not handed over; ``None``: it was."""
+        errors: dict[str, CoreError | None] = {}
+        for vt_orderid in vt_orderids:
+            known = self._orders.get(vt_orderid)
+            if known is not None and isinstance(known.data, Order) and not known.data.is_active:
+                errors[vt_orderid] = Conflict(
+                    f"Order {vt_orderid} is {known.data.status}.", code="order_not_active", vt_orderid=vt_orderid
+                )
+        wanted = [vt_orderid for vt_orderid in dict.fromkeys(vt_orderids) if vt_orderid not in errors]
+        if wanted:
+            errors |= zip(wanted, await self._hand_over_cancels(wanted), strict=True)
+        return [errors[vt_orderid] for vt_orderid in vt_orderids]
+
+    async def _hand_over_cancels(self, vt_orderids: Sequence[str]) -> list[CoreError | None]:
+        call = Series(self._commands.cancel_order, vt_orderids)
+        unsent: CoreError = Unavailable("The engine did not come to it in time; it was withdrawn.")
         try:
-            return await self.cancel(vt_orderid)
+            await self._event_thread.run(call)
+        except Unanswered:
+            pass
         except CoreError as error:
-            return CancelResult(
-                vt_orderid=vt_orderid, accepted=False, code=error.error_code, detail=error.detail
-            )
+            unsent = error
+        begun, ended = call.withdraw(), not call.is_running
+        errors: list[CoreError | None] = []
+        for number, (vt_orderid, result) in enumerate(zip(vt_orderids, call.results, strict=True)):
+            if number >= begun:
+                errors.append(unsent)
+            elif isinstance(result, CoreError):
+                errors.append(result)
+            elif isinstance(result, Exception):
+                logger.error("The cancel of %s failed", vt_orderid, exc_info=result)
+                errors.append(OutcomeUnknown(f"The cancel of {vt_orderid} raised {type(result).__name__}: {result}"))
+            elif number == begun - 1 and not ended:
+                errors.append(OutcomeUnknown(f"The cancel of {vt_orderid} was handed over and not answered in time."))
+            else:
+                errors.append(None)
+        return errors
 
     def _checked(self, spec: OrderSpec, gateway_name: str) -> OrderSpec:
         return spec if self.checks is None else self.checks.pass_or_refuse(spec, gateway_name)

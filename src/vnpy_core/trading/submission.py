@@ -6,7 +6,6 @@ outcome is therefore an order whose fate is unknown; it is said to be so, and ne
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -15,7 +14,7 @@ import msgspec
 from vnpy_core.errors import CoreError, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import KeyUse, Model, Order, OrderIntent, OrderSpec
-from vnpy_core.trading.event_thread import EventThread, Unanswered, retrieve
+from vnpy_core.trading.event_thread import EventThread, Series, Unanswered, retrieve
 from vnpy_core.trading.intents import IntentBook
 from vnpy_core.trading.results import SubmitResult
 
@@ -123,7 +122,7 @@ class Submission:
                 if len(intents) > 1:
                     self._pipeline.emit(settled(intent, "NOT_SENT", reason=error.detail))
             raise
-        call = _Call(intents, self._send_one)
+        call = Series(self._send_one, intents)
         late: asyncio.Future[Any] | None = None
         unsent: CoreError = Unavailable("The engine did not come to it in time; it was withdrawn.")
         try:
@@ -203,7 +202,11 @@ class Submission:
         )
 
     async def _record_late(
-        self, future: "asyncio.Future[Any]", intents: Sequence[OrderIntent], call: "_Call", numbers: Sequence[int]
+        self,
+        future: "asyncio.Future[Any]",
+        intents: Sequence[OrderIntent],
+        call: Series[OrderIntent, str],
+        numbers: Sequence[int],
     ) -> None:
         """Journal the outcome of a command that was answered after its time, whenever that is."""
         await asyncio.wait({future})
@@ -241,38 +244,6 @@ class Submission:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(retrieve)
         return task
-
-
-class _Call:
-    """Sends orders one after the other on the event thread; those it has not come to can be withdrawn.
-
-    ``results`` has the vt_orderid of each, what its sending raised, or ``None`` while it is not known.
-    """
-
-    def __init__(self, intents: Sequence[OrderIntent], send: Callable[[OrderIntent], str]) -> None:
-        self.results: list[str | Exception | None] = [None] * len(intents)
-        self._intents = intents
-        self._send = send
-        self._begun = 0
-        self._withdrawn = False
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        for number, intent in enumerate(self._intents):
-            with self._lock:
-                if self._withdrawn:
-                    return
-                self._begun = number + 1
-            try:
-                self.results[number] = self._send(intent)
-            except Exception as error:  # noqa: BLE001 - each order has an answer of its own
-                self.results[number] = error
-
-    def withdraw(self) -> int:
-        """Begin no other order; return how many were begun."""
-        with self._lock:
-            self._withdrawn = True
-            return self._begun
 
 
 def settled(

@@ -46,6 +46,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.identity = 1
         self.events: list[Event] = []
+        self.batches: list[Sequence[Event]] = []
         self.first_seq = 1
         self.full = False
 
@@ -55,6 +56,7 @@ class MemoryJournal:
 
     async def append(self, events: Sequence[Event]) -> None:
         await self.check()
+        self.batches.append(events)
         for event in events:
             self.events.append(event)
             event.seq = len(self.events)
@@ -86,12 +88,17 @@ def _key(latest: Latest) -> str:
 
 
 class Engine:
-    """Takes every order of a symbol it knows, and keeps it until it is cancelled."""
+    """Takes every order of a symbol it knows, and keeps it until it is cancelled.
+
+    ``failure`` is what every sending raises, ``failures`` what the sending of that number does.
+    """
 
     def __init__(self, state: ReadModel, emit: Callable[[Model], None]) -> None:
         self._state = state
         self._emit = emit
         self.failure: BaseException | None = None
+        self.failures: dict[int, Exception] = {}
+        self.asked = 0
         self.count = 0
         self.sent = asyncio.Event()
 
@@ -104,8 +111,9 @@ class Engine:
         return future
 
     def send_order(self, gateway_name: str, spec: OrderSpec) -> str:
-        if self.failure is not None:
-            raise self.failure
+        self.asked += 1
+        if (failure := self.failures.get(self.asked, self.failure)) is not None:
+            raise failure
         if self._state.contracts.get(f"{gateway_name}.{spec.vt_symbol}") is None:
             raise NotFound(f"gateway {gateway_name} has no contract {spec.vt_symbol}", code="unknown_contract")
         self.count += 1
