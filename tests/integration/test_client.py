@@ -13,7 +13,7 @@ from tests.integration.live_server import LiveServer
 from tests.integration.test_websocket import statuses, tell_orders
 from tests.unit.routers.memory_service import MemoryService
 from vnpy_core.client import AsyncVnPyCoreClient, Gap, NotFound, StreamEnded, StreamEvent, VnPyCoreClient
-from vnpy_core.enums import Direction, Exchange
+from vnpy_core.enums import Direction, Exchange, Offset
 from vnpy_core.models import Order
 from vnpy_core.routers import examples
 
@@ -49,7 +49,9 @@ def ids(events: list[StreamEvent]) -> list[str]:
 
 
 def test_the_blocking_client_has_the_same_calls(core: VnPyCoreClient) -> None:
-    sent = core.trading.send_order("rb2501", Exchange.SHFE, Direction.LONG, 1, 3500, client_order_id="a-1")
+    sent = core.trading.send_order(
+        "rb2501", Exchange.SHFE, Direction.LONG, 1, 3500, offset=Offset.OPEN, client_order_id="a-1"
+    )
     assert core.trading.order(sent.vt_orderid).symbol == "rb2501"
     assert sent.client_order_id == "a-1"
     assert {order.vt_orderid for order in core.trading.orders()} == {sent.vt_orderid, examples.ORDER.vt_orderid}

@@ -76,7 +76,7 @@ async def test_an_order_and_its_end(core: AsyncVnPyCoreClient) -> None:
         await core.trading.cancel_order(sent.vt_orderid)
     assert refused.value.code == "order_not_active"
     assert refused.value.request_id
-    made_up = await core.trading.send_order("rb2501", Exchange.SHFE, Direction.LONG, 1, 3500)
+    made_up = await core.trading.send_order("rb2501", Exchange.SHFE, Direction.LONG, 1, 3500, offset=Offset.OPEN)
     assert made_up.client_order_id != sent.client_order_id
     assert (await core.trading.cancel_all_orders(vt_symbol="rb2501.SHFE")).accepted == 2
 
