@@ -560,6 +560,18 @@ class HistoryOverview(Model, frozen=True, kw_only=True, gc=False):
         return f"{self.vt_symbol}.{self.interval}"
 
 
+class Download(msgspec.Struct, frozen=True, kw_only=True):
+    """Bars that were downloaded and stored: how many, from whom, and the first and the last of them."""
+
+    vt_symbol: VtSymbol
+    interval: Interval
+    source: Annotated[str, msgspec.Meta(description="The gateway, or `datafeed`", examples=["SIM"])]
+    count: int
+    start: Timestamp
+    end: Timestamp
+    notes: Annotated[list[str], msgspec.Meta(description="What the source said meanwhile")] = []
+
+
 class ServiceInstance(Model, frozen=True, kw_only=True, gc=False):
     """A running service as the registry lists it. ``weight``: its share of the requests, beside others of its name."""
 

@@ -20,6 +20,7 @@ from vnpy_core.data.cache.adapters import open_cache_writer
 from vnpy_core.data.cache.latest import LatestState
 from vnpy_core.data.cache.writer import CacheWriter
 from vnpy_core.data.database import DatabaseManager
+from vnpy_core.data.downloads import Downloads
 from vnpy_core.data.fact_queries import FactQueries
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.journal import Journal
@@ -78,6 +79,7 @@ class VnPyCoreService:
     cache: CacheWriter | None
     data: VnPyDataAdapter
     past: PastFacts
+    downloads: Downloads
     hub: WebSocketHub
     bus: MessageBus
     orders: OrderService
@@ -184,6 +186,8 @@ class VnPyCoreService:
         self._at_stop(stack, "engines", lambda: self._close_host(building), config.service.shutdown_timeout_s)
         host = self.host = await asyncio.shield(building)
         host.attach(asyncio.get_running_loop(), self.pipeline.accept)
+        self.downloads = Downloads(host.downloads, config.engine.download_timeout_s)
+        self._at_stop(stack, "downloads", self.downloads.close)
         event_thread = EventThread(host.submit, config.service.command_timeout_s)
         self.orders = OrderService(
             host.commands,

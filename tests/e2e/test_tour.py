@@ -4,6 +4,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,7 @@ def test_five_minutes(service: Start) -> None:
         core.call("PUT", f"/api/v1/strategies/{name}/parameters", parameters={number: parameters[number] + 1})
         core.call("POST", f"/api/v1/strategies/{name}/start")
         assert core.get(f"/api/v1/strategies/{name}")["trading"] is True
-        overview = core.get("/api/v1/data/overview")
-        assert overview == {"overview": [], "next_cursor": None} or overview["overview"] == []
+        bars = download(core, contract["vt_symbol"])
 
         before = snapshot(core)
         assert core.stop() == 0
@@ -85,6 +85,7 @@ def test_five_minutes(service: Start) -> None:
         assert after["orders"].items() >= before["orders"].items()
         assert after["trades"].items() >= before["trades"].items()
         assert after["positions"].keys() == before["positions"].keys()
+        assert core.get("/api/v1/data/bars", vt_symbol=contract["vt_symbol"], end=bars[-1]["datetime"])["bars"] == bars
         assert after["strategies"][name]["parameters"] == before["strategies"][name]["parameters"]
         rows = sqlite3.connect(f"file:{core.data_dir / 'vnpy-core.db'}?mode=ro", uri=True)
         assert rows.execute("select count(*) from orders").fetchone()[0] >= len(before["orders"])
@@ -93,6 +94,26 @@ def test_five_minutes(service: Start) -> None:
             **order_of(contract, price=far, volume=1, client_order_id="my-first"),
         )  # fmt: skip
         assert again["code"] == "duplicate_client_order_id"
+
+
+def download(core: ServiceProcess, vt_symbol: str) -> list[dict[str, Any]]:
+    """Have the bars of the last two hours stored, and return them as they are read."""
+    start = datetime.now(UTC) - timedelta(hours=2)
+    stored = core.call("POST", "/api/v1/data/downloads", vt_symbol=vt_symbol, start=start.isoformat())
+    assert stored["source"] == "SIM"
+    assert 110 <= stored["count"] <= 121
+    bars: list[dict[str, Any]] = core.get("/api/v1/data/bars", vt_symbol=vt_symbol, end=stored["end"])["bars"]
+    assert len(bars) == stored["count"]
+    assert (bars[0]["datetime"], bars[-1]["datetime"]) == (stored["start"], stored["end"])
+    assert all(bar["low_price"] <= bar["close_price"] <= bar["high_price"] for bar in bars)
+    overview = core.get("/api/v1/data/overview")["overview"]
+    assert (vt_symbol, "MINUTE") in {(series["vt_symbol"], series["interval"]) for series in overview}
+    nobody = core.call(
+        "POST", "/api/v1/data/downloads", status=404, vt_symbol="nothing.SHFE", start=start.isoformat()
+    )  # fmt: skip
+    assert nobody["code"] == "unknown_contract"
+    assert "datafeed.name" in nobody["detail"]
+    return bars
 
 
 def order_of(contract: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class EngineSettings(_Section):
     timer_interval_s: Annotated[int, Field(ge=1, description="vn.py's timer event")] = 1
     init_workers: Annotated[int, Field(ge=1, le=64, description="Strategies initialised side by side")] = 4
     tick_buffer: Annotated[int, Field(ge=1, description="Ticks that may wait for the loop")] = 100_000
+    download_timeout_s: Annotated[float, Field(gt=0, description="A longer download goes on unattended")] = 60.0
 
 
 class GatewaySettings(_Section):

@@ -15,7 +15,8 @@ from vnpy_core.engine.bridge import Bridge
 from vnpy_core.engine.chart import CoreChartApp
 from vnpy_core.engine.commands import TradingCommands
 from vnpy_core.engine.cta import CoreCtaApp, CoreCtaEngine
-from vnpy_core.engine.data import CoreDataApp
+from vnpy_core.engine.data import CoreDataApp, CoreDataEngine
+from vnpy_core.engine.downloads import HistoryDownloads
 from vnpy_core.engine.event_engine import CoreEventEngine, EngineStats
 from vnpy_core.engine.gateways import GatewayHost
 from vnpy_core.engine.main_engine import CoreMainEngine
@@ -37,6 +38,7 @@ class EngineHost:
     cta: CoreCtaEngine
     risk: CoreRiskEngine
     algo: CoreAlgoEngine
+    downloads: HistoryDownloads
 
     def __init__(self, config: VnPyCoreConfig, history: HistoryStore) -> None:
         self.config = config
@@ -67,7 +69,8 @@ class EngineHost:
         # A strategy may register a handler of its own; if that raises, the strategy is stopped, as in a callback.
         self.event_engine.on_error = self.cta.fail_owner
         self.algo = self.main_engine.add_core_app(CoreAlgoApp, CoreAlgoEngine)
-        self.main_engine.add_app(CoreDataApp)
+        data = self.main_engine.add_core_app(CoreDataApp, CoreDataEngine)
+        self.downloads = HistoryDownloads(self.main_engine, data.database, data.datafeed, self.gateways.replays)
         self.main_engine.add_app(CoreChartApp)
         self.risk.require_in_path()
         self.commands = TradingCommands(self.main_engine)

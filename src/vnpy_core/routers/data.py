@@ -11,7 +11,7 @@ from vnpy_core.routers import examples
 from vnpy_core.routers.answers import BarPage, OverviewPage, TickPage
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.pages import encoded
-from vnpy_core.routers.requests import NO_QUERY, BarQuery, HistoryQuery, TickBarQuery
+from vnpy_core.routers.requests import NO_QUERY, BarQuery, DownloadBody, HistoryQuery, TickBarQuery
 from vnpy_core.routers.service import Service
 
 _PAGING = """Oldest first. With `start`: from there on, page by page. Without it: the newest rows, on one page.
@@ -75,7 +75,28 @@ def create_data_router(service: Service) -> APIRouter:
     async def get_overview() -> Response:
         return encoded(OverviewPage(overview=await service.data.overview(), next_cursor=None))
 
+    _add_downloads(router, service)
     return router
+
+
+def _add_downloads(router: APIRouter, service: Service) -> None:
+    @router.post(
+        "/downloads",
+        operation_id="download_bars",
+        summary="Download bars and store them / 下载历史K线",
+        description=(
+            "From the gateway that has the contract if it gives history, else from vn.py's datafeed, as DataManager "
+            "does. Answers when they are stored. 404: nobody has such bars. 409: nobody can be asked, the detail says "
+            "what to set. 503: whoever can be asked is not connected or has failed. 504: it takes long and goes on. "
+            "有历史数据的接口优先，否则使用数据服务（datafeed），下载后入库再返回；504 为耗时较长，仍在后台继续。"
+        ),
+        responses=answer(examples.DOWNLOAD, "What was stored / 已入库", 404, 409, 503, 504),
+        dependencies=NO_QUERY,
+    )
+    async def download_bars(body: DownloadBody) -> Response:
+        return encoded(
+            await service.downloads.download(body.vt_symbol, body.interval, body.start, body.end, body.gateway_name)
+        )
 
 
 def _first(query: HistoryQuery) -> tuple[datetime | None, int]:

@@ -75,6 +75,10 @@ OVERVIEW = models.HistoryOverview(
     vt_symbol="rb2501.SHFE", symbol="rb2501", exchange=Exchange.SHFE, interval=Interval.MINUTE, count=45_031,
     start="2025-01-02T01:00:00.000000+00:00", end="2026-01-05T07:00:00.000000+00:00",
 )  # fmt: skip
+DOWNLOAD = models.Download(
+    vt_symbol="rb2501.SHFE", interval=Interval.MINUTE, source="SIM", count=1_440,
+    start="2026-01-05T01:00:00.000000+00:00", end="2026-01-06T00:59:00.000000+00:00",
+)  # fmt: skip
 SUBMITTED = SubmitResult(
     vt_orderid=ORDER.vt_orderid, orderid=ORDER.orderid, client_order_id="desk-1-000042",
     intent_id="0d4f8a6c0a5b4d2f9a1e7c3b5d6f8a90", order=ORDER,

@@ -59,6 +59,9 @@ def _json_object(values: dict[str, Any]) -> dict[str, Any]:
 AnyDirection = Annotated[Direction, _named(Direction)]
 AnyExchange = Annotated[Exchange, _named(Exchange)]
 AnyInterval = Annotated[Interval, _named(Interval)]
+BarInterval = Annotated[
+    Literal[Interval.MINUTE, Interval.HOUR, Interval.DAILY, Interval.WEEKLY], _named(Interval)
+]
 AnyOffset = Annotated[Offset, _named(Offset)]
 AnyOrderStatus = Annotated[OrderStatus, _named(OrderStatus)]
 AnyOrderType = Annotated[OrderType, _named(OrderType)]
@@ -258,10 +261,28 @@ class HistoryQuery(_Query):
 
 
 class BarQuery(HistoryQuery):
-    interval: Annotated[
-        Annotated[Literal[Interval.MINUTE, Interval.HOUR, Interval.DAILY, Interval.WEEKLY], _named(Interval)],
-        Field(description=f"{NAMES}: 1m, 1h, d, w"),
-    ] = Interval.MINUTE
+    interval: Annotated[BarInterval, Field(description=f"{NAMES}: 1m, 1h, d, w")] = Interval.MINUTE
+
+
+class DownloadBody(_Body):
+    """Bars to download."""
+
+    vt_symbol: VtSymbol
+    interval: Annotated[BarInterval, Field(description=f"{NAMES}: 1m, 1h, d, w")] = Interval.MINUTE
+    start: Annotated[Moment, Field(description="First moment, with offset / 起始时刻（含时区）")]
+    end: Annotated[Moment | None, Field(description="Last moment, with offset; now / 截止时刻（含时区），默认现在")] = (
+        None
+    )
+    gateway_name: Annotated[
+        GatewayName | None,
+        Field(description="May be left out if one gateway alone has the contract / 仅一个接口有该合约时可省略"),
+    ] = None
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"vt_symbol": "rb2501.SHFE", "interval": "MINUTE", "start": "2026-01-05T09:00:00+08:00"}]
+        }
+    )
 
 
 class TickBarQuery(HistoryQuery):

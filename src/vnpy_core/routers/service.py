@@ -12,6 +12,7 @@ from vnpy_core.errors import CoreError
 from vnpy_core.models import (
     Bar,
     Contract,
+    Download,
     GatewayStatus,
     HistoryOverview,
     KeyUse,
@@ -115,6 +116,12 @@ class History(Protocol):
     async def overview(self) -> list[HistoryOverview]: ...
 
 
+class Downloads(Protocol):
+    async def download(
+        self, vt_symbol: str, interval: Interval, start: datetime, end: datetime | None, gateway_name: str | None
+    ) -> Download: ...
+
+
 class Registry(Protocol):
     async def discover(self, name: str) -> Discovery: ...
     async def services(self) -> Discovery: ...
@@ -135,6 +142,8 @@ class Service(Protocol):
     def strategies(self) -> Strategies: ...
     @property
     def data(self) -> History: ...
+    @property
+    def downloads(self) -> Downloads: ...
     @property
     def hub(self) -> WebSocketHub: ...
     @property

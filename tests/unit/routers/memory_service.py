@@ -24,6 +24,7 @@ from vnpy_core.events import Event, decode_fact
 from vnpy_core.models import (
     Bar,
     Contract,
+    Download,
     GatewayStatus,
     HistoryOverview,
     Model,
@@ -277,6 +278,22 @@ class History:
         return [examples.OVERVIEW]
 
 
+class Downloads:
+    """Notes what was asked for; ``failure`` is raised."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.failure: CoreError | None = None
+
+    async def download(
+        self, vt_symbol: str, interval: Interval, start: datetime, end: datetime | None, gateway_name: str | None
+    ) -> Download:
+        self.asked.append((vt_symbol, interval, start, end, gateway_name))
+        if self.failure is not None:
+            raise self.failure
+        return msgspec.structs.replace(examples.DOWNLOAD, vt_symbol=vt_symbol, interval=interval)
+
+
 def _between(rows: Iterable[Any], start: datetime | None, end: datetime | None) -> list[Any]:
     first, last = to_timestamp(start) if start else "", to_timestamp(end) if end else "9999"
     return [row for row in rows if first <= row.datetime <= last]
@@ -303,6 +320,7 @@ class MemoryService:
         self.gateways = Gateways(self.read_model, emit)
         self.strategies = Strategies(emit)
         self.data = History()
+        self.downloads = Downloads()
         self.backend = MemoryRegistry()
         self.registry = ServiceRegistry(self.backend, examples.SERVICE, lambda: ServiceStatus.HEALTHY)
         self.live, self.ready = examples.LIVENESS, examples.READINESS

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.routers.memory_service import Api
 
 from vnpy_core.enums import Interval
+from vnpy_core.errors import Conflict
 from vnpy_core.routers import examples
 
 
@@ -66,3 +67,32 @@ async def test_the_overview_has_a_line_a_series(api: Api) -> None:
 async def test_a_malformed_query_is_refused_by_field(api: Api, query: dict[str, Any], field: str) -> None:
     problem = await api.get("/data/bars", expect=422, **query)
     assert [error["field"] for error in problem["errors"]] == [field]
+
+
+async def test_a_download_is_asked_for_and_answered(api: Api) -> None:
+    body = {"vt_symbol": "rb2501.SHFE", "interval": "1h", "start": "2026-01-05T09:00:00+08:00"}
+    answered = await api.send("POST", "/data/downloads", body)
+    assert (answered["vt_symbol"], answered["interval"], answered["count"]) == ("rb2501.SHFE", "HOUR", 1440)
+    start = datetime(2026, 1, 5, 1, tzinfo=UTC)
+    assert api.service.downloads.asked == [("rb2501.SHFE", Interval.HOUR, start, None, None)]
+    api.service.downloads.failure = Conflict("No datafeed is configured.", code="no_datafeed")
+    assert (await api.send("POST", "/data/downloads", body, 409))["code"] == "no_datafeed"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"vt_symbol": "rb2501"}, "vt_symbol"),
+        ({"vt_symbol": "../../etc/passwd"}, "vt_symbol"),
+        ({"interval": "TICK"}, "interval"),
+        ({"start": "2026-01-05"}, "start"),
+        ({"start": None}, "start"),
+        ({"end": "yesterday"}, "end"),
+        ({"source": "datafeed"}, "source"),
+    ],
+)
+async def test_a_malformed_download_is_refused_by_field(api: Api, change: dict[str, Any], field: str) -> None:
+    body = {"vt_symbol": "rb2501.SHFE", "start": "2026-01-05T09:00:00+08:00"} | change
+    problem = await api.send("POST", "/data/downloads", body, 422)
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert api.service.downloads.asked == []
