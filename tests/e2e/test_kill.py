@@ -63,12 +63,16 @@ def core(service: Start, tmp_path: Path) -> ServiceProcess:
     folder = tmp_path / "data" / "strategies"
     folder.mkdir(parents=True)
     (folder / "killed.py").write_text(STRATEGIES)
-    # vn.py's own limits (ten equal orders, twenty a second, a hundred a day) would end this test early.
-    rules = ("活动委托检查", "每日上限检查", "重复报单检查")
-    vnpy = tmp_path / "data" / ".vntrader"
-    vnpy.mkdir()
-    (vnpy / "risk_manager_setting.json").write_text(json.dumps({rule: {"active": False} for rule in rules}))
+    lift_limits(tmp_path / "data")
     return service(CONFIG)
+
+
+def lift_limits(data_dir: Path) -> None:
+    """Switch off vn.py's own limits (ten equal orders, twenty a second, a hundred a day)."""
+    rules = ("活动委托检查", "每日上限检查", "重复报单检查")
+    vnpy = data_dir / ".vntrader"
+    vnpy.mkdir(parents=True)
+    (vnpy / "risk_manager_setting.json").write_text(json.dumps({rule: {"active": False} for rule in rules}))
 
 
 def run_strategy(core: ServiceProcess, class_name: str) -> None:
