@@ -64,7 +64,7 @@ def validator(document: dict[str, Any], schema: dict[str, Any]) -> Any:
 def test_every_answer_has_a_schema_and_a_valid_example(document: dict[str, Any]) -> None:
     for name, operation in operations(document):
         successes = [status for status in operation["responses"] if status.startswith("2")]
-        assert len(successes) == 1, name
+        assert len(successes) == (2 if name == "POST /api/v1/trading/orders" else 1), name  # 200 is of a dry run
         for status, response in operation["responses"].items():
             ((media_type, content),) = response["content"].items()
             is_document = status.startswith("2") or name.endswith(("/health/live", "/health/ready"))
