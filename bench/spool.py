@@ -24,6 +24,7 @@ from vnpy_core.data.spool.spool import Position, Spool
 from vnpy_core.data.tick_drain import TickDrain
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.events import Event
+from vnpy_core.launch import SWITCH_INTERVAL_S
 from vnpy_core.models import to_timestamp
 from vnpy_core.routers.examples import TICK
 
@@ -107,6 +108,7 @@ async def feed(folder: Path, made: Sequence[Event], *, recording: bool) -> tuple
     Returns the microseconds of the loop that telling one takes, and the 99th percentile, in ms, of how late the loop
     runs what is due meanwhile.
     """
+    sys.setswitchinterval(SWITCH_INTERVAL_S)  # as the service does
     store = DuckDbHistory(folder / "history.duckdb")
     recorder = HistoryRecorder(store, HistorySettings(record_ticks=recording), folder / "feed")
     await recorder.start()
