@@ -50,9 +50,9 @@ class Influx(Server):
         self.execute(f"CREATE DATABASE {name}")
         return name
 
-    def execute(self, statement: str) -> str:
+    def execute(self, statement: str, **parameters: str) -> str:
         """Run an InfluxQL statement and return the answer, JSON."""
-        answer = httpx.post(f"{self.url}/query", data={"q": statement}, timeout=START_TIMEOUT_S)
+        answer = httpx.post(f"{self.url}/query", data={"q": statement} | parameters, timeout=START_TIMEOUT_S)
         return answer.raise_for_status().text
 
     def ping(self) -> None:
