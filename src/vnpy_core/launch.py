@@ -77,7 +77,7 @@ class _StopSignals:
 
     def _take(self) -> None:
         if self.told.is_set():
-            self._console.print("Already stopping. Only kill -9 ends it sooner, and leaves working orders behind.")
+            say(self._console, "Already stopping. Only kill -9 ends it sooner, and leaves working orders behind.")
         self.told.set()
 
 
@@ -92,15 +92,15 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
         url = f"http://{_host_in_url(config.service.host)}:{listener.getsockname()[1]}"
         with runtime.DataDirLock(config.data_dir, url=url), _StopSignals(console) as signals:
             core_logging.configure(config.log, config.log_path)
-            console.print(f"VnPy Core is starting in {config.data_dir}", highlight=False, soft_wrap=True)
+            say(console, f"VnPy Core is starting in {config.data_dir}")
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             service = VnPyCoreService(
                 config,
                 port=listener.getsockname()[1],
-                on_stage=lambda name: console.print(f"  {name}", style="dim"),
+                on_stage=lambda name: say(console, f"  {name}", style="dim"),
             )
             if not await signals.unless_told(service.start()):
-                console.print("Stopped before it was ready")
+                say(console, "Stopped before it was ready")
                 return
             # What is there now stays: a full collection need not look at it again (it halted the loop for 40-60 ms).
             gc.collect()
@@ -108,7 +108,7 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
             try:
                 await _serve_until_told(service, listener, url, console, signals.told)
             finally:
-                console.print("Stopping: strategies, orders, engines, stores")
+                say(console, "Stopping: strategies, orders, engines, stores")
                 await service.stop()
                 # What is frozen is not freed at the end either, and DuckDB's binding prints a page of leaks then.
                 gc.unfreeze()
@@ -157,7 +157,7 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
     """Say where everything is, once the gateways are connected and the strategies run, or how far they got."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(service.settled(), BANNER_WAIT_S)
-    console.print()
+    say(console, "")
     for what, where in (
         ("API", f"{url}/api/v1"),
         ("documentation", f"{url}/docs"),
@@ -165,21 +165,23 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
         ("data folder", str(service.config.data_dir)),
         ("log", str(service.config.log_path)),
     ):
-        console.print(f"  {what:14} {where}", highlight=False, soft_wrap=True)
+        say(console, f"  {what:14} {where}")
     for status in service.gateways.statuses():
         style = "green" if status.state is GatewayState.CONNECTED else "yellow"
         detail = f"  {escape(status.detail)}" if status.detail else ""
         line = f"  gateway        {status.gateway_name} [{style}]{status.state}[/]{detail}"
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     for strategy in service.strategies.list():
         style = "green" if strategy.state is StrategyState.TRADING else "yellow"
-        console.print(
-            f"  strategy       {strategy.strategy_name} ({strategy.class_name} on {strategy.vt_symbol}) "
-            f"[{style}]{strategy.state}[/]",
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print("  Ctrl-C stops it; everything is kept for the next start.\n", highlight=False)
+        what = f"{strategy.strategy_name} ({strategy.class_name} on {strategy.vt_symbol})"
+        say(console, f"  strategy       {what} [{style}]{strategy.state}[/]")
+    say(console, "  Ctrl-C stops it; everything is kept for the next start.\n")
+
+
+def say(console: Console, text: str, **options: Any) -> None:
+    """Print for people. Nothing depends on it: the output may be a file on a full disk, or a pipe that nobody reads."""
+    with contextlib.suppress(OSError):
+        console.print(text, highlight=False, soft_wrap=True, **options)
 
 
 @contextlib.contextmanager

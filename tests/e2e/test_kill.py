@@ -60,11 +60,16 @@ class Watcher(CtaTemplate):
 
 @pytest.fixture
 def core(service: Start, tmp_path: Path) -> ServiceProcess:
-    folder = tmp_path / "data" / "strategies"
+    prepare(tmp_path / "data")
+    return service(CONFIG)
+
+
+def prepare(data_dir: Path) -> None:
+    """Give a service the strategies, and room for them."""
+    folder = data_dir / "strategies"
     folder.mkdir(parents=True)
     (folder / "killed.py").write_text(STRATEGIES)
-    lift_limits(tmp_path / "data")
-    return service(CONFIG)
+    lift_limits(data_dir)
 
 
 def lift_limits(data_dir: Path) -> None:

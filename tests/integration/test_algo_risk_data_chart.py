@@ -408,6 +408,15 @@ def test_refusal_says_why(room: Room, risk: CoreRiskEngine) -> None:
     assert risk.last_refusal is None
 
 
+def test_what_cannot_be_sent_anyway_does_not_count(room: Room, risk: CoreRiskEngine) -> None:
+    room.main_engine.hold_orders("the disk is full")
+    for _ in range(20):
+        assert send(room) == ""
+        assert risk.last_refusal == "the disk is full"
+    room.main_engine.hold_orders(None)
+    assert send(room) != ""
+
+
 @pytest.mark.parametrize(
     ("order", "words"),
     [

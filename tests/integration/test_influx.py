@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.contracts.history_stores import new_influx_store
 from tests.servers import Influx
+from tests.servers.disks import small_disk
 from tests.servers.fixtures import running
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.history.factory import open_history_store
@@ -233,25 +234,13 @@ def test_a_batch_that_is_cut_off_is_completed_by_saving_it_again(own_influx: Inf
         assert store.overview()[0].count == len(large)
 
 
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a small disk takes root")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_a_full_disk_says_so_and_is_no_end(tmp_path: Path) -> None:
+def test_a_full_disk_says_so_and_is_no_end() -> None:
     rng = np.random.default_rng(1)
     large = bars(CHUNK_ROWS)
     for name in BAR_COLUMNS:
         large.columns[name][:] = rng.random(CHUNK_ROWS)
     with (
-        small_disk(tmp_path / "disk", 24) as disk,
+        small_disk(24) as disk,
         running(Influx, folder=disk) as server,
         closing(InfluxHistory(server.url)) as store,
     ):

@@ -490,6 +490,23 @@ def test_a_gateway_that_is_not_connected_gets_no_commands(room: Room) -> None:
     assert room.on_events(room.main_engine.send_order, limit_order(), "PROBE") != ""
 
 
+def test_held_orders_are_refused_with_the_reason_and_cancels_pass(room: Room) -> None:
+    sent = room.on_events(room.main_engine.send_order, limit_order(), "PROBE")
+    room.settle()
+    order = room.main_engine.get_order(sent)
+    assert order is not None
+    lines: list[str] = []
+    room.event_engine.register(EVENT_LOG, lambda event: lines.append(event.data.msg))
+    room.main_engine.hold_orders("the disk is full")
+    assert room.on_events(room.main_engine.send_order, limit_order(), "PROBE") == ""
+    room.on_events(room.main_engine.cancel_order, order.create_cancel_request(), "PROBE")
+    room.settle()
+    assert (len(room.gateway.orders), len(room.gateway.cancelled)) == (1, 1)
+    assert sum("the disk is full" in line for line in lines) == 2
+    room.main_engine.hold_orders(None)
+    assert room.on_events(room.main_engine.send_order, limit_order(), "PROBE") != ""
+
+
 def test_contracts_are_kept_apart_by_gateway(room: Room) -> None:
     """C8: of two gateways with one contract, vn.py keeps the one that came last."""
     second = room.main_engine.add_gateway(ProbeGateway, "SECOND")

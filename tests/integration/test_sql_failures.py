@@ -1,10 +1,6 @@
 """What database servers refuse, and what is made of it: it is said, nothing is lost, and it goes on by itself."""
 
 import asyncio
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,6 +11,7 @@ from tests import facts
 from tests.integration.busy_recorder import eventually, trading
 from tests.integration.test_recorder import differences
 from tests.servers import MariaDb, Postgres
+from tests.servers.disks import fill_up, small_disk
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import Journal
 from vnpy_core.data.recorder import Recorder
@@ -148,11 +145,11 @@ async def test_facts_wait_while_the_password_is_not_accepted(own_server: SqlServ
     assert (await differences(tmp_path, url))[1] == []
 
 
-async def test_facts_wait_while_the_disk_is_full(small_disk: Path, tmp_path: Path, kind: type[SqlServer]) -> None:
-    with kind(folder=small_disk) as server:
+async def test_facts_wait_while_the_disk_is_full(tmp_path: Path, kind: type[SqlServer]) -> None:
+    with small_disk(160) as disk, kind(folder=disk) as server:
         url = server.new_database()
         async with trading(tmp_path, url) as busy:
-            filler = small_disk / "filler"
+            filler = disk / "filler"
             await asyncio.to_thread(fill_up, filler)
             said = "is full" if isinstance(server, MariaDb) else "No space left"
             await eventually(lambda: said in str(busy.recorder.detail), 60)
@@ -171,29 +168,6 @@ async def test_facts_wait_while_the_disk_is_full(small_disk: Path, tmp_path: Pat
 def kind(request: pytest.FixtureRequest) -> type[SqlServer]:
     found: type[SqlServer] = request.param
     return found
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="vnpy-core-small-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        folder.rmdir()
-        pytest.skip(f"a small file system can be mounted by root alone: {done.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-    shutil.rmtree(folder)
-
-
-def fill_up(path: Path) -> None:
-    """Write until nothing more can be written."""
-    with path.open("wb", buffering=0) as file:
-        try:
-            while True:
-                file.write(bytes(1 << 16))
-        except OSError:
-            pass
 
 
 async def test_records_that_are_refused_for_their_content_are_put_aside(server: SqlServer, tmp_path: Path) -> None:

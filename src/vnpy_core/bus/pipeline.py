@@ -76,6 +76,8 @@ class Pipeline:
     ) -> None:
         self.healthy = True
         self.detail: str | None = None
+        self.on_health: Callable[[str | None], None] = lambda detail: None
+        """Called with what is wrong when the journal begins to fail, and with None when it is written again."""
         self._journal = journal
         self._read_model = read_model
         self._backoff_s = backoff_s
@@ -237,6 +239,7 @@ class Pipeline:
         if not self.healthy:
             self.healthy, self.detail = True, None
             logger.info("The journal can be written again; %d facts waited", len(batch) + len(self._queue))
+            self.on_health(None)
         self._committed += len(batch)
         if shown := [pending.event for pending in batch if not pending.event.is_internal]:
             self._publish(shown)
@@ -247,9 +250,7 @@ class Pipeline:
 
     def _failed(self, error: Exception) -> None:
         detail = error.detail if isinstance(error, Unavailable) else f"The journal failed: {error!r}"
-        if self.healthy:
-            logger.error("%s Facts wait in memory; nothing of them is shown.", detail, exc_info=error)
-        self.healthy, self.detail = False, detail
+        fails_anew, self.healthy, self.detail = self.healthy, False, detail
         for pending in self._queue:
             for waiter in pending.waiters:
                 if not waiter.done():
@@ -257,6 +258,9 @@ class Pipeline:
             pending.waiters.clear()
         self._queue = deque(pending for pending in self._queue if not pending.owned)
         self._latest = {(pending.event.data.topic, pending.event.data.key): pending for pending in self._queue}
+        if fails_anew:
+            logger.error("%s Facts wait in memory; nothing of them is shown.", detail, exc_info=error)
+            self.on_health(detail)
 
     async def _pause(self, delay: float) -> None:
         try:

@@ -77,6 +77,7 @@ class CoreMainEngine(MainEngine):
         self._closed: Sequence[StageResult] | None = None
         self._contracts: dict[tuple[str, str], ContractData] = {}
         self._offline: dict[str, str] = {}
+        self._held: str | None = None
         self.redactor = Redactor()
         super().__init__(event_engine)
         event_engine.register(EVENT_CONTRACT, self._on_contract)
@@ -112,8 +113,24 @@ class CoreMainEngine(MainEngine):
         """Return why the gateway takes no commands now; None for one of which nobody has said so."""
         return self._offline.get(gateway_name)
 
+    def hold_orders(self, reason: str | None) -> None:
+        """Refuse every order because of ``reason``, or take orders again; cancels pass. Callable from any thread."""
+        held, self._held = self._held, reason
+        if reason is not None:
+            self.write_log(f"New orders are refused: {reason}", level=logging.CRITICAL)
+        elif held is not None:
+            self.write_log("Orders are taken again", level=logging.WARNING)
+
+    def refusal(self, req: OrderRequest, gateway_name: str) -> str | None:
+        """Return why the order would not be sent now, whatever it is, and log that; None if it would be."""
+        obstacle = self._offline.get(gateway_name)
+        reason = f"Gateway {gateway_name} {obstacle}" if obstacle is not None else self._held
+        if reason is not None:
+            self.write_log(f"{reason}; not sent: order {req}", level=logging.WARNING)
+        return reason
+
     def send_order(self, req: OrderRequest, gateway_name: str) -> str:
-        if self._refuses(gateway_name, "order", req):
+        if self.refusal(req, gateway_name) is not None:
             return ""
         vt_orderid: str = super().send_order(req, gateway_name)
         return vt_orderid

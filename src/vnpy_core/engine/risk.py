@@ -12,6 +12,7 @@ from vnpy_riskmanager.base import EVENT_RISK_NOTIFY, EVENT_RISK_RULE
 from vnpy_riskmanager.template import RuleTemplate
 
 from vnpy_core.engine.event_engine import CoreEventEngine
+from vnpy_core.engine.main_engine import CoreMainEngine
 from vnpy_core.engine.plain import jsonable
 from vnpy_core.engine.risk_rules import ActiveOrderRule, RuleLoading, checked_rule_setting, english
 from vnpy_core.engine.single_writer import on_event_thread
@@ -34,6 +35,7 @@ class CoreRiskEngine(RuleLoading):
     """
 
     event_engine: CoreEventEngine
+    main_engine: CoreMainEngine
 
     def __init__(self, *args: Any) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(database.DB_TZ)
@@ -57,7 +59,9 @@ class CoreRiskEngine(RuleLoading):
     # -- orders
 
     def send_order(self, req: OrderRequest, gateway_name: str) -> str:
-        if not self.check_allowed(req, gateway_name):
+        # Before the rules: what they count is what is sent.
+        self.last_refusal = self.main_engine.refusal(req, gateway_name)
+        if self.last_refusal is not None or not self.check_allowed(req, gateway_name):
             return ""
         vt_orderid: str = self._send_order(req, gateway_name)
         if vt_orderid and self.main_engine.get_order(vt_orderid) is None:

@@ -8,6 +8,7 @@ from vnpy_core import __version__
 from vnpy_core.engine.packages import installed_versions
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import CoreError
+from vnpy_core.models import Alert, now_timestamp
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.reports import (
     BridgeStatus,
@@ -42,6 +43,14 @@ class Sink(Protocol):
     def since(self) -> str: ...
     @property
     def dead_letters(self) -> int: ...
+
+
+def journal_alert(detail: str | None) -> Alert:
+    """Return what tells the operator that the journal fails; it is shown with the facts that waited, once it works."""
+    summary = f"New orders are refused: {detail}" if detail else "The journal is written again, and orders are taken"
+    return Alert(
+        alert_id="journal", severity="critical", summary=summary, datetime=now_timestamp(), resolved=detail is None
+    )
 
 
 class Health:

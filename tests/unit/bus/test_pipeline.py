@@ -173,6 +173,21 @@ async def test_while_the_journal_fails_facts_wait_and_nothing_is_shown(desk: Des
     assert [event.seq for event in desk.shown[1:]] == [1, 2, 3]
 
 
+async def test_that_the_journal_fails_and_works_again_is_told_once(desk: Desk) -> None:
+    told: list[str | None] = []
+    desk.pipeline.on_health = told.append
+    desk.disk.full = True
+    desk.accept(order(1), order(2))
+    async with asyncio.timeout(5), desk.disk.asked:
+        for _ in range(3):
+            await desk.disk.asked.wait()
+    desk.accept(order(3))
+    assert told == [FULL]
+    desk.disk.full = False
+    assert len(await desk.drained()) == 3
+    assert told == [FULL, None]
+
+
 async def test_a_refused_commit_is_told_and_never_written(desk: Desk) -> None:
     desk.disk.full = True
     with pytest.raises(Unavailable, match="disk is full"):
