@@ -70,7 +70,7 @@ lock: $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade uv
 	$(UV) --output-file requirements.lock
 	$(UV) --output-file requirements-dev.lock --constraints requirements.lock --group dev --all-extras
-	$(UV) --output-file requirements-bench.lock --constraints requirements.lock --group bench
+	$(UV) --output-file requirements-bench.lock --constraints requirements.lock --group bench --all-extras
 
 clean:
 	rm -rf $(VENV) .venv-bench dist build

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import engines, live
+from bench import engines, live, outage
 from bench.live import Plan
 from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
@@ -23,6 +23,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "ws": live.ws,
     "http": live.http,
     "start": live.start,
+    "outage": outage.outage,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HOW = """\
@@ -56,6 +57,9 @@ or half the time.
   time. `POST` by a small asyncio client, every order different, of the type FAK, which the gateway answers with
   "cancelled" at once: vn.py's own book-keeping gets slower with every order that rests, which would be measured
   otherwise.
+- **Outages**: the same service with MariaDB, Redis, InfluxDB and NATS, private ones on this machine and with
+  every time-out as it is by default, recording every tick. "Peer" is the same process while all of them are up. What is
+  measured begins the moment they are frozen (SIGSTOP) or killed. Requests are sent while {ticks:,} ticks/s flow.
 - **Memory** is the resident memory of all processes of a side, {idle:g} s after it was ready.
 """
 
@@ -122,6 +126,7 @@ def render(rows: list[Row], described: list[str], plan: Plan, seconds: float) ->
         reader="wrk (1 thread)" if shutil.which("wrk") else "a small asyncio client (wrk is not installed)",
         connections=live.GET_CONNECTIONS,
         idle=plan.idle_s,
+        ticks=outage.TICKS_PER_S,
     )
     described = [*described, f"Rounds: {plan.rounds}, in turn; the run took {seconds:.0f} s"]
     facts = "\n".join(f"- {line}" for line in described)

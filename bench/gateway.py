@@ -2,8 +2,8 @@
 
 A vn.py gateway as any other, configured by its class path on our side and added by ``add_gateway`` on the peer's.
 Its setting ``control`` is the path of a Unix socket; a line ``{"what": "ticks", "rate": 1000, "count": 5000}`` there
-starts a feed (or ``orders``: changes of the resting ones) and is answered, once the last one is pushed, with what was
-sent and how well the pace was kept.
+starts a feed (or ``orders``: changes of the resting ones; or ``facts``: such that carry a time, as the ticks do) and is
+answered, once the last one is pushed, with what was sent and how well the pace was kept.
 """
 
 import json
@@ -105,8 +105,9 @@ class BenchGateway(BaseGateway):
             with connection, connection.makefile("rw", encoding="utf-8") as lines:
                 for line in lines:
                     wanted = json.loads(line)
-                    push = {"ticks": self._push_tick, "orders": self._push_order}[wanted["what"]]
-                    lines.write(json.dumps(self._feed(push, wanted["rate"], wanted["count"])) + "\n")
+                    pushes = {"ticks": self._push_tick, "orders": self._push_order, "facts": self._push_fact}
+                    report = self._feed(pushes[wanted["what"]], wanted["rate"], wanted["count"])
+                    lines.write(json.dumps(report) + "\n")
                     lines.flush()
 
     def _feed(self, push: Callable[[int], None], rate: float, count: int) -> dict[str, float]:
@@ -158,4 +159,8 @@ class BenchGateway(BaseGateway):
         order.status = Status.PARTTRADED
         self.on_order(copy(order))
 
-
+    def _push_fact(self, number: int) -> None:
+        """Tell a resting order once more, with the moment of that in ``reference``, as a tick has it in turnover."""
+        order = self._orders[str(1 + number % len(self._orders))]
+        order.reference = str(time.monotonic_ns())
+        self.on_order(copy(order))

@@ -146,8 +146,10 @@ def stream(server: Server, plan: Plan) -> Sample:
 
 
 @contextmanager
-def load_client(server: Server) -> Iterator[Callable[[dict[str, Any], float], dict[str, Any]]]:
-    spec = {"url": server.ws_url, "hello": server.ws_hello, "headers": {}, "clients": CLIENTS}
+def load_client(
+    server: Server, hello: str | None = None, clients: int = CLIENTS
+) -> Iterator[Callable[[dict[str, Any], float], dict[str, Any]]]:
+    spec = {"url": server.ws_url, "hello": hello or server.ws_hello, "headers": {}, "clients": clients}
     command = [sys.executable, "-m", "bench.ws_client", json.dumps(spec)]
     with temporary_folder() as folder, Process("ws-client", command, folder, piped=True) as process:
         stdin, stdout = process.popen.stdin, process.popen.stdout

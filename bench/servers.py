@@ -84,8 +84,8 @@ def default_product(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def product(folder: Path) -> Iterator[Server]:
-    """Start ``vnpy-core run`` with the benchmark's gateway in place of the simulated one."""
+def product(folder: Path, config: str = "") -> Iterator[Server]:
+    """Start ``vnpy-core run`` with the benchmark's gateway in place of the simulated one, and with further settings."""
     control = folder / "feed.sock"
     (folder / "vnpy-core.toml").write_text(
         f"""demo = false
@@ -95,7 +95,7 @@ auto_connect = true
 [gateways.BENCH.setting]
 control = "{control}"
 orders = {RESTING_ORDERS}
-"""
+{config}"""
     )
     vnpy_folder = folder / "data" / ".vntrader"
     vnpy_folder.mkdir(parents=True)

@@ -20,7 +20,7 @@ import uvloop
 
 from bench.processes import CLIENT_CORES
 
-STAMP = re.compile(rb'"turnover": ?(\d+)')
+STAMP = re.compile(rb'"(?:turnover|reference)": ?"?(\d+)')  # of a tick, of an order
 STALL_S = 3.0
 
 
