@@ -1,6 +1,7 @@
 """${message}
 
 Revision: ${up_revision}, after ${down_revision | comma,n}
+A revision that only adds is named 0005_since_0003: code that knows 0003 or later may go on. See docs/durability.md.
 """
 
 import sqlalchemy as sa

@@ -23,7 +23,7 @@ from vnpy_core.data.importer import ImportSpec, import_file
 from vnpy_core.enums import Interval, parse_enum
 from vnpy_core.errors import Conflict, CoreError, Invalid
 from vnpy_core.installation import check_installation
-from vnpy_core.launch import open_history, serve, versions
+from vnpy_core.launch import open_history, serve, upgrade_database, versions
 
 
 class BarTime(Enum):
@@ -43,6 +43,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Bring market data in and out.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+db_app = typer.Typer(help="See to the SQL database.", no_args_is_help=True)
+app.add_typer(db_app, name="db")
 
 out = Console()
 err = Console(stderr=True)
@@ -162,6 +164,13 @@ def data_export(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@db_app.command("upgrade")
+def db_upgrade(config: ConfigOption = None, data_dir: DataDirOption = None) -> None:
+    """Bring the SQL schema to what this version needs. A service of the version before may go on meanwhile."""
+    database, revision = uvloop.run(upgrade_database(_load(config, data_dir)))
+    out.print(f"The schema of {database} is at revision {revision}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -1,12 +1,15 @@
 """What ``vnpy-core check`` tries: everything a start needs, without starting it."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
 from pydantic import SecretStr
 
+from vnpy_core.bus.transports import make_transport
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.database import DatabaseManager
+from vnpy_core.data.history.factory import make_influx
 from vnpy_core.data.redis_server import RedisServer
 from vnpy_core.engine import runtime
 from vnpy_core.errors import ConfigError, CoreError
@@ -47,6 +50,10 @@ async def check_installation(config: VnPyCoreConfig) -> list[CheckResult]:
     for what, settings in (("cache", config.cache), ("registry", config.registry)):
         if settings.url and not settings.url.get_secret_value().startswith("memory:"):
             results.append(await _ask_redis(what, settings.url, settings.timeout_s))
+    if config.history.url:
+        results.append(await asyncio.to_thread(_ask_influx, config))
+    if config.bus.url and not config.bus.url.get_secret_value().startswith("memory:"):
+        results.append(await _ask_bus(config))
     return results
 
 
@@ -72,6 +79,30 @@ async def _ask_redis(what: str, url: SecretStr, timeout_s: float) -> CheckResult
         return CheckResult(what, True, server.display_url)
     except CoreError as error:
         return CheckResult(what, False, error.detail)
+
+
+def _ask_influx(config: VnPyCoreConfig) -> CheckResult:
+    try:
+        store = make_influx(config)
+        try:
+            found = store.prepare()
+        finally:
+            store.close()
+        return CheckResult("history", True, f"InfluxDB {found.version} at {config.history.url}")
+    except CoreError as error:
+        return CheckResult("history", False, error.detail)
+
+
+async def _ask_bus(config: VnPyCoreConfig) -> CheckResult:
+    try:
+        transport = make_transport(config.bus)
+        try:
+            await transport.stored("check")
+        finally:
+            await transport.close()
+        return CheckResult("bus", True, transport.address or transport.kind)
+    except CoreError as error:
+        return CheckResult("bus", False, error.detail)
 
 
 def _try_lock(data_dir: Path) -> None:

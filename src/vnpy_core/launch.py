@@ -17,6 +17,7 @@ from rich.markup import escape
 from vnpy_core.app import create_app
 from vnpy_core.config import logging as core_logging
 from vnpy_core.config.settings import VnPyCoreConfig
+from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.engine import runtime
 from vnpy_core.enums import GatewayState, StrategyState
@@ -197,6 +198,20 @@ def open_history(config: VnPyCoreConfig) -> Iterator[HistoryStore]:
             yield store
         finally:
             store.close()
+
+
+async def upgrade_database(config: VnPyCoreConfig) -> tuple[str, str]:
+    """Upgrade the SQL schema, and return which database that is and its revision.
+
+    Raises:
+        CoreError: as ``DatabaseManager.open``.
+    """
+    database = DatabaseManager.configured(config)
+    try:
+        await database.open()
+        return database.display_url, await database.revision()
+    finally:
+        await database.close()
 
 
 def refuse_open_address(host: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -140,6 +141,35 @@ async def test_a_schema_newer_than_the_code_is_refused_and_left_alone(database: 
     assert not database.is_open
     with pytest.raises(Unavailable, match="newer version has upgraded it"):
         await database.ping()
+
+
+@pytest.mark.parametrize("since", [SCHEMA_REVISION[:4], "0001"])
+async def test_a_newer_schema_that_lets_this_code_go_on_is_used_as_it_is(database: DatabaseManager, since: str) -> None:
+    newer = f"9998_since_{since}"
+    async with database.session() as session:
+        await session.execute(text(f"UPDATE alembic_version SET version_num = '{newer}'"))  # noqa: S608
+    await reopen(database)
+    assert await database.revision() == newer
+    assert await cursors(database) == {}
+
+
+async def test_a_newer_schema_that_lets_only_later_code_go_on_is_refused(database: DatabaseManager) -> None:
+    later = f"{int(SCHEMA_REVISION[:4]) + 1:04d}"
+    async with database.session() as session:
+        await session.execute(text(f"UPDATE alembic_version SET version_num = '9998_since_{later}'"))  # noqa: S608
+    with pytest.raises(ConfigError, match="newer version has upgraded it"):
+        await reopen(database)
+
+
+def test_each_revision_has_the_next_number_and_lets_no_later_code_go_on() -> None:
+    names = sorted(path.name for path in (migrations_path() / "versions").glob("[0-9]*.py"))
+    revisions = [script.revision for script in ScriptDirectory(str(migrations_path())).walk_revisions()][::-1]
+    assert [name[:4] for name in names] == [revision[:4] for revision in revisions]
+    for number, revision in enumerate(revisions, 1):
+        found = re.fullmatch(r"(\d{4})(?:_since_(\d{4}))?", revision)
+        assert found is not None
+        assert int(found[1]) == number
+        assert found[2] is None or found[2] < found[1]
 
 
 async def test_tables_of_another_program_are_not_taken_for_ours(database_url: str, database: DatabaseManager) -> None:

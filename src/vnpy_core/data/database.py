@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from ssl import SSLContext
@@ -206,6 +207,11 @@ class DatabaseManager(SqlConnections):
         if self.replica is not None:
             await self.replica.close()
 
+    async def revision(self) -> str:
+        """Return the schema's revision."""
+        async with self.session(read_only=True) as session:
+            return await _revision(session) or ""
+
     def query_session(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """Give a connection like ``session``, for queries that may miss the last moments: it may be a replica's."""
         return (self.replica or self).session(read_only=True)
@@ -220,8 +226,13 @@ class DatabaseManager(SqlConnections):
             await asyncio.to_thread(try_sqlite, engine, self._timeout_s)
         async with asyncio.timeout(self._timeout_s), engine.begin() as connection:
             revision = await _revision(connection)
-            if revision == SCHEMA_REVISION:
+            if revision == SCHEMA_REVISION or is_newer_and_fits(revision):
                 await _require_writable(connection)
+                if revision != SCHEMA_REVISION:
+                    _log.warning(
+                        "The schema of %s was upgraded to %s by a newer version, which lets this one go on",
+                        self.display_url, revision,
+                    )  # fmt: skip
                 return
         async with asyncio.timeout(_UPGRADE_TIMEOUT_S), engine.begin() as connection:
             # 80 ms of the start, and rarely needed.
@@ -229,6 +240,15 @@ class DatabaseManager(SqlConnections):
 
             await connection.run_sync(schema.upgrade, self.display_url)
             await _require_writable(connection)
+
+
+def is_newer_and_fits(revision: str | None) -> bool:
+    """Tell whether a later revision says that code of ours may go on: ``0005_since_0003``, from 0003 on.
+
+    Of an older code, all that one can know of a revision is its name; see docs/durability.md.
+    """
+    named = re.fullmatch(r"(\d{4})_since_(\d{4})", revision or "")
+    return named is not None and named[2] <= SCHEMA_REVISION[:4] < named[1]
 
 
 async def _dispose(engine: AsyncEngine) -> None:
