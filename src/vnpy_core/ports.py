@@ -235,7 +235,10 @@ class BusTransport(Protocol):
         ...
 
     async def send(self, messages: Sequence[BusMessage]) -> None:
-        """Hand over ``messages`` for whoever listens now, without waiting until the server has them."""
+        """Hand over ``messages`` for whoever listens now, without waiting until the server has them.
+
+        With none, see that the server is there.
+        """
         ...
 
     async def listen(self) -> AsyncGenerator[BusCommand, None]:

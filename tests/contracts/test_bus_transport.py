@@ -231,7 +231,10 @@ async def test_a_server_that_is_gone_is_unavailable_and_used_again_when_it_is_ba
     await transport.store(SOURCE, [fact(1)])
     await asyncio.to_thread(server.kill)
     await each_fails_in_time(transport, 4.0)
+    with pytest.raises(Unavailable):
+        await transport.send([])
     await asyncio.to_thread(server.start)
+    await transport.send([])
     assert await transport.stored(SOURCE) == fact(1).id
     await transport.store(SOURCE, [fact(2)])
     await transport.send([BusMessage("tick.a.SHFE", b"{}")])

@@ -57,7 +57,8 @@ class MarketSender:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            while self._waiting:
+            # After a failure also with nothing to send: whether the server is back is not to be known from silence.
+            while self._waiting or self.detail is not None:
                 batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
                 if not await self._send(batch):
                     await asyncio.sleep(self._retry_s)

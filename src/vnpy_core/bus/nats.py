@@ -122,14 +122,19 @@ class NatsTransport:
     async def send(self, messages: Sequence[BusMessage]) -> None:
         async def publish(client: Client) -> None:
             for number, message in enumerate(messages):
-                if client.pending_data_size > _UNSENT_BYTES:
-                    raise Unavailable(f"NATS at {self.address} takes market data more slowly than it comes.")
+                self._require_room(client)
                 if len(message.body) <= client.max_payload:
                     await client.publish(self._subject(message.topic), message.body)
                 if number % _TURN == _TURN - 1:
                     await asyncio.sleep(0)
+            if not messages:
+                self._require_room(client)
 
         await self._market.call(publish)
+
+    def _require_room(self, client: Client) -> None:
+        if client.pending_data_size > _UNSENT_BYTES:
+            raise Unavailable(f"NATS at {self.address} takes market data more slowly than it comes.")
 
     async def listen(self) -> AsyncGenerator[BusCommand, None]:
         queue: asyncio.Queue[Msg] = asyncio.Queue(_QUEUED_COMMANDS)

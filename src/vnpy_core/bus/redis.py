@@ -107,7 +107,7 @@ class RedisTransport:
                 key = self._key(message.topic)
                 self._market_streams.add(key)
                 pipeline.execute_command("XADD", key, "MAXLEN", "~", self._tick_max_len, "*", "event", message.body)
-            await pipeline.execute()
+            await (pipeline.execute() if messages else redis.ping())
 
         await self._server.call(add)
         await self._trim()

@@ -343,6 +343,19 @@ async def test_market_data_that_fails_is_dropped_and_what_comes_later_is_sent(
     await sender.stop()
 
 
+async def test_that_the_server_is_back_is_noticed_without_market_data(transport: MoodyTransport) -> None:
+    sender = MarketSender(transport, 100, retry_s=0.01)
+    await sender.start()
+    transport.failure = Unavailable("down")
+    sender.put([BusMessage("tick.a.SHFE", b"1")])
+    await eventually(lambda: transport.refused > 2)
+    assert (sender.detail, sender.dropped) == ("down", 1)
+    transport.failure = None
+    await eventually(lambda: sender.detail is None)
+    assert transport.messages == []
+    await sender.stop()
+
+
 async def test_commands_are_handed_over_and_answered(bus: MessageBus, transport: MoodyTransport) -> None:
     async def handle(command: BusCommand) -> bytes:
         return b"done: " + command.body
