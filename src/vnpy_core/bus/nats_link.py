@@ -71,6 +71,7 @@ class NatsLink:
         self._client: Client | None = None
         self._connecting = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
+        self._denied: str | None = None
         self.lost = asyncio.Event()
         """Set when the present connection is no more; each has one of its own."""
 
@@ -90,13 +91,30 @@ class NatsLink:
             raise
         except TimeoutError as error:
             self.drop()
-            raise Unavailable(f"NATS at {server.address} did not answer within {server.timeout_s:g} s.") from error
+            raise Unavailable(f"NATS at {server.address} {self._silence()}") from error
         except (nats.errors.Error, OSError) as error:
             self.drop()
-            raise Unavailable(f"NATS at {server.address} {explain(error)}") from error
+            why = self._silence() if isinstance(error, nats.errors.TimeoutError) else explain(error)
+            raise Unavailable(f"NATS at {server.address} {why}") from error
         except BaseException:
             self.drop()
             raise
+
+    def _silence(self) -> str:
+        """Return why there was no answer: what the user may not do is told beside, and not answered."""
+        denied, self._denied = self._denied, None
+        if denied is not None:
+            return f"does not let the user of bus.url or bus.credentials do this: {denied}."
+        return (
+            f"did not answer within {self._server.timeout_s:g} s. If it runs, its disk may be full: see its log, free "
+            "some space, and start it again."
+        )
+
+    async def _note(self, error: Exception) -> None:
+        logger.debug("NATS: %r", error)
+        text = str(error).removeprefix("nats: ").strip("'")
+        if "permissions violation" in text.lower():
+            self._denied = text
 
     def drop(self) -> None:
         """Give the connection up, now; its end is seen to in the background."""
@@ -131,7 +149,7 @@ class NatsLink:
                     connect_timeout=self._server.timeout_s,  # type: ignore[arg-type]
                     ping_interval=PING_INTERVAL_S,
                     pending_size=PENDING_BYTES,
-                    error_cb=_note,
+                    error_cb=self._note,
                     closed_cb=on_closed,
                     tls=self._server.tls,
                     user_credentials=self._server.credentials,
@@ -165,10 +183,6 @@ async def _unless(lost: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:
             task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
-async def _note(error: Exception) -> None:
-    logger.debug("NATS: %r", error)
-
-
 async def _close(client: Client) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
@@ -186,11 +200,13 @@ def explain(error: Exception) -> str:
         case nats.errors.AuthorizationError():
             return "does not accept the credentials of bus.url or bus.credentials."
         case nats.errors.NoServersError() | nats.errors.ConnectionClosedError() | nats.errors.StaleConnectionError():
-            return "cannot be reached."
+            return "cannot be reached: start it, or correct bus.url."
         case nats.errors.NoRespondersError() | nats.js.errors.ServiceUnavailableError():
             return "offers no JetStream: start it with --jetstream, and allow it for this account."
         case nats.js.errors.APIError():
-            return f"refused: {error.description}."
+            if "no space left" in (said := error.description or "").lower() or "insufficient storage" in said.lower():
+                return f"has no space left ({said}): free some on its disk, or raise its limit of storage."
+            return f"refused: {said}."
         case nats.errors.OutboundBufferLimitError():
             return "takes less than is sent to it."
     text = str(error).removeprefix("nats: ").strip("'")

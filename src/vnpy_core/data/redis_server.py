@@ -106,7 +106,9 @@ class RedisServer:
             case exceptions.TimeoutError():
                 return f"{at} did not answer within {self._timeout_s:g} s."
             case exceptions.ConnectionError() | OSError():
-                return f"{at} cannot be reached: {error}"
+                return f"{at} cannot be reached ({error}): start it, or correct {self._setting}."
+        if str(error).startswith("MISCONF"):
+            return f"{at} cannot save what it is given, so its disk may be full: free some space on it. {error}"
         return f"{at} refused a command: {error}"
 
 
