@@ -34,7 +34,7 @@ from vnpy_core.engine import runtime
 from vnpy_core.enums import ServiceStatus
 from vnpy_core.errors import CoreError, Unavailable
 from vnpy_core.models import GatewayStatus, now_timestamp, to_timestamp
-from vnpy_core.monitoring.health import Health, Sink, journal_alert
+from vnpy_core.monitoring.health import Health, Sink, guard_journal
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
@@ -186,7 +186,7 @@ class VnPyCoreService:
         self._at_stop(stack, "engines", lambda: self._close_host(building), config.service.shutdown_timeout_s)
         host = self.host = await asyncio.shield(building)
         host.attach(asyncio.get_running_loop(), self.pipeline.accept)
-        self.pipeline.on_health = self._on_journal_health
+        guard_journal(self.pipeline, host.hold_orders)
         self.downloads = Downloads(host.downloads, config.engine.download_timeout_s)
         self._at_stop(stack, "downloads", self.downloads.close)
         event_thread = EventThread(host.submit, config.service.command_timeout_s)
@@ -298,11 +298,6 @@ class VnPyCoreService:
         for status in self.host.gateways.statuses():
             self.pipeline.emit(status)
         self.host.gateways.on_status = on_status_threadsafe
-
-    def _on_journal_health(self, detail: str | None) -> None:
-        """Let nothing new go out while nobody could be told of it; what is out already goes on being taken note of."""
-        self.host.hold_orders(detail)
-        self.pipeline.emit(journal_alert(detail))
 
     async def settled(self) -> None:
         """Wait until the gateways are connected or have failed, and so have the strategies that are to run."""

@@ -2,9 +2,11 @@
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from vnpy_core import __version__
+from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.engine.packages import installed_versions
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import CoreError
@@ -45,12 +47,23 @@ class Sink(Protocol):
     def dead_letters(self) -> int: ...
 
 
-def journal_alert(detail: str | None) -> Alert:
-    """Return what tells the operator that the journal fails; it is shown with the facts that waited, once it works."""
-    summary = f"New orders are refused: {detail}" if detail else "The journal is written again, and orders are taken"
-    return Alert(
-        alert_id="journal", severity="critical", summary=summary, datetime=now_timestamp(), resolved=detail is None
-    )
+def guard_journal(pipeline: Pipeline, hold_orders: Callable[[str | None], None]) -> None:
+    """Let nothing new go out while nobody could be told of it; what is out already goes on being taken note of.
+
+    The alert is a fact: it is shown with those that waited, once the journal is written again.
+    """
+
+    def on_health(detail: str | None) -> None:
+        hold_orders(detail)
+        summary = f"New orders are refused: {detail}" if detail else "The journal is written again"
+        pipeline.emit(
+            Alert(
+                alert_id="journal", severity="critical", summary=summary, datetime=now_timestamp(),
+                resolved=detail is None,
+            )
+        )  # fmt: skip
+
+    pipeline.on_health = on_health
 
 
 class Health:
