@@ -24,7 +24,7 @@ ticks_per_second = 40
 persist = "{venue}"
 """
 ORDERS = "/api/v1/trading/orders"
-CONTRACT = {"gateway_name": "SIM", "symbol": "rb2605", "exchange": "SHFE", "net_position": False}
+CONTRACT = {"gateway_name": "SIM", "symbol": "rb2605", "exchange": "SHFE"}
 
 
 

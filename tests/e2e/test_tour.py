@@ -122,7 +122,7 @@ def order_of(contract: dict[str, Any], **more: Any) -> dict[str, Any]:
         "symbol": contract["symbol"],
         "exchange": contract["exchange"],
         "direction": "LONG",
-        "offset": "NONE" if contract["net_position"] else "OPEN",
+        "offset": "NONE" if contract.get("net_position") else "OPEN",
         "type": "LIMIT",
     } | more
 
