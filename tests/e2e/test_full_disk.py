@@ -40,6 +40,7 @@ def test_strategies_send_nothing_until_there_is_space_again(tmp_path: Path) -> N
         core.environment["OVERHEARD"] = str(overheard)
         with core:
             check(core, overheard, disk / "filler")
+            eventually(lambda: not [one for one in core.get("/health/ready")["dependencies"] if one["state"] != "UP"], 60)
             orders = {order["orderid"]: order["status"] for order in every(core, "orders")}
             trades = sorted(trade["tradeid"] for trade in every(core, "trades"))
             assert core.stop() == 0
