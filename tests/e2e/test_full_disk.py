@@ -6,6 +6,7 @@ import pytest
 
 from tests.e2e.process import ServiceProcess, eventually
 from tests.e2e.stream import Stream
+from tests.e2e.test_database_server import dependencies
 from tests.e2e.test_kill import prepare, run_strategy, stored
 from tests.e2e.test_replay import every
 from tests.e2e.test_tour import order_of
@@ -40,7 +41,7 @@ def test_strategies_send_nothing_until_there_is_space_again(tmp_path: Path) -> N
         core.environment["OVERHEARD"] = str(overheard)
         with core:
             check(core, overheard, disk / "filler")
-            eventually(lambda: not [one for one in core.get("/health/ready")["dependencies"] if one["state"] != "UP"], 60)
+            eventually(lambda: all(found["state"] == "UP" for found in dependencies(core).values()), 60, "all is up")
             orders = {order["orderid"]: order["status"] for order in every(core, "orders")}
             trades = sorted(trade["tradeid"] for trade in every(core, "trades"))
             assert core.stop() == 0
