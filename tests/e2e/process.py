@@ -13,6 +13,8 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from vnpy_core.client import VnPyCoreClient
+
 PROGRAM = Path(sys.executable).with_name("vnpy-core")
 T = TypeVar("T")
 
@@ -49,6 +51,7 @@ class ServiceProcess:
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
         self.http = httpx.Client(timeout=30.0)
+        self._client: VnPyCoreClient | None = None
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of the program on the same folder."""
@@ -77,6 +80,19 @@ class ServiceProcess:
         self.process.send_signal(number)
         return self.process.wait(timeout_s)
 
+    @property
+    def client(self) -> VnPyCoreClient:
+        """The product's own client of it."""
+        if self._client is None or self._client.url != self.url:
+            self._close_client()
+            self._client = VnPyCoreClient(self.url)
+        return self._client
+
+    def _close_client(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
@@ -89,6 +105,7 @@ class ServiceProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.http.close()
+        self._close_client()
         if self.process is not None and self.process.poll() is None:
             try:
                 self.stop()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from tests.e2e.process import eventually
 from tests.integration.live_server import LiveServer
 from tests.integration.test_websocket import statuses, tell_orders
 from tests.unit.routers.memory_service import MemoryService
@@ -154,6 +155,18 @@ def test_closing_a_stream_ends_who_waits_for_it(core: VnPyCoreClient) -> None:
     reader.join(30)
     assert not reader.is_alive()
     assert left == []
+
+
+def test_closing_the_client_ends_its_streams(server: LiveServer) -> None:
+    core = VnPyCoreClient(server.url)
+    stream = core.stream(["order"], snapshot=True)
+    next(stream)
+    reader = threading.Thread(target=lambda: list(stream))
+    reader.start()
+    core.close()
+    reader.join(30)
+    assert not reader.is_alive()
+    eventually(lambda: not server.run(statuses), 10)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
+from weakref import WeakSet
 
 import httpx
 import msgspec
@@ -23,6 +24,10 @@ _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.
 
 T = TypeVar("T")
 Params = Mapping[str, Any]
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
 
 
 class Page(Protocol):
@@ -61,6 +66,7 @@ class Connection:
     ) -> None:
         self.url = url.rstrip("/")
         self.tls = tls
+        self.opened: WeakSet[Closable] = WeakSet()
         self._token = token
         self._login = None if username is None else {"username": username, "password": password}
         self._totp = totp
@@ -75,6 +81,9 @@ class Connection:
         return self._token is not None or self._login is not None
 
     async def close(self) -> None:
+        """End what has been opened over it, and close it."""
+        for opened in list(self.opened):
+            await opened.close()
         await self._http.aclose()
 
     async def get(self, path: str, kind: type[T], **params: Any) -> T:

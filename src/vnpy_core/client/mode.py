@@ -4,9 +4,13 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from vnpy_core.client.connection import Connection
+from vnpy_core.client.errors import ClientError
+
+GRACE_S = 1.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +40,8 @@ class LoopThread:
         future = asyncio.run_coroutine_threadsafe(work, self._running())
         try:
             return future.result()
+        except CancelledError as error:
+            raise ClientError("The client was closed.") from error
         except BaseException:
             future.cancel()
             raise
@@ -59,7 +65,10 @@ class LoopThread:
 
 
 async def _cancel_all() -> None:
+    """Wait a moment for what is coming to its end, and cancel the rest."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        await asyncio.wait(tasks, timeout=GRACE_S)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

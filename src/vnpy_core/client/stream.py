@@ -126,6 +126,7 @@ class AsyncStream:
         self._ready: deque[StreamEvent] = deque()
         self._closed = False
         self._connection = connection
+        connection.opened.add(self)
         self._subscription: dict[str, Any] = {"type": "subscribe", "id": 0, "topics": topics, "snapshot": snapshot}
         if throttle_ms is not None:
             self._subscription["throttle_ms"] = throttle_ms
@@ -290,6 +291,8 @@ class AsyncStream:
         ws, self._ws = self._ws, None
         if ws is not None:
             await ws.close()
+        if self._closed:
+            return
         if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code == _ENDED:
             raise StreamEnded(error.rcvd.code, error.rcvd.reason) from error
         if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
