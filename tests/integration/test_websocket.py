@@ -1,15 +1,18 @@
 """WebSocket sessions over real sockets: a client that stops reading is nobody else's trouble."""
 
+import asyncio
 import base64
 import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import Any
 
 import msgspec
 import pytest
+from websockets.asyncio.client import ClientConnection as AsyncConnection
+from websockets.asyncio.client import connect as connect_async
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -89,6 +92,33 @@ def test_a_client_that_never_reads_is_ended_and_the_others_get_everything(server
         (status,) = server.run(statuses)
         assert (status.conflated, status.dropped, status.queued_facts) == (0, 0, 0)
     stalled.close()
+
+
+async def test_fifty_clients_get_every_fact_beside_one_that_has_stalled(server: LiveServer) -> None:
+    stalled = stalled_socket(server)
+    async with AsyncExitStack() as stack:
+        url = server.url.replace("http", "ws", 1) + "/ws"
+        clients = [await stack.enter_async_context(connect_async(url, max_size=None)) for _ in range(50)]
+        for client in clients:
+            await client.send(json.dumps(SUBSCRIBE))
+            await client.recv()
+        reading = [asyncio.create_task(orders_of(client, 4_000)) for client in clients]
+        for first in range(0, 4_000, 500):
+            await asyncio.to_thread(server.run, lambda service, first=first: tell_orders(service, first, 500))
+            await asyncio.to_thread(server.run, lambda service: service.tell(*[examples.TICK] * 500))
+        wanted = [f"SIM.{number}" for number in range(4_000)]
+        assert all(found == wanted for found in await asyncio.gather(*reading))
+        left = await asyncio.to_thread(server.run, statuses)
+        assert {(status.dropped, status.queued_facts) for status in left if status.sent_events >= 4_000} == {(0, 0)}
+    stalled.close()
+
+
+async def orders_of(client: AsyncConnection, count: int) -> list[str]:
+    found: list[str] = []
+    while len(found) < count:
+        events = json.loads(await client.recv())
+        found += [event["data"]["vt_orderid"] for event in events if event["topic"] == "order.updated"]
+    return found
 
 
 def test_a_client_that_reads_again_is_told_why_and_resumes_without_a_hole(server: LiveServer) -> None:

@@ -21,9 +21,10 @@ from vnpy_core.client.errors import (
     Unreachable,
 )
 from vnpy_core.client.stream import AsyncStream, Gap, Stream, StreamEvent
+from vnpy_core.client.trading import NewOrder
 
 __all__ = [
     "ApiError", "AsyncStream", "AsyncVnPyCoreClient", "ClientError", "Conflict", "Forbidden", "Gap", "Invalid",
-    "NotFound", "OutcomeUnknown", "RateLimited", "ServerError", "Stream", "StreamEnded", "StreamEvent", "Unauthorized",
-    "Unavailable", "Unreachable", "VnPyCoreClient",
+    "NewOrder", "NotFound", "OutcomeUnknown", "RateLimited", "ServerError", "Stream", "StreamEnded", "StreamEvent",
+    "Unauthorized", "Unavailable", "Unreachable", "VnPyCoreClient",
 ]  # fmt: skip

@@ -38,6 +38,22 @@ class Data(Resource[Mode]):
             "/data/ticks", TickPage, lambda page: page.ticks, vt_symbol=vt_symbol, start=start, end=end, limit=limit
         )
 
+    @listing
+    def bars_of_ticks(
+        self,
+        vt_symbol: str,
+        interval: Interval = Interval.MINUTE,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int = 1000,
+    ) -> AsyncIterator[list[Bar]]:
+        """Iterate over minute or hour bars that are made of the stored ticks, as ``bars`` does."""
+        return self._connection.pages(
+            "/data/ticks/bars", BarPage, lambda page: page.bars,
+            vt_symbol=vt_symbol, interval=interval, start=start, end=end, limit=limit,
+        )  # fmt: skip
+
     @operation
     async def overview(self) -> list[HistoryOverview]:
         return (await self._connection.get("/data/overview", OverviewPage)).overview

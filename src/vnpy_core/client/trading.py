@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from vnpy_core.client.connection import segment
 from vnpy_core.client.errors import BrokenOff, ClientError, OutcomeUnknown
 from vnpy_core.client.mode import Mode, Resource, listing, operation
@@ -17,6 +19,7 @@ from vnpy_core.enums import Direction, Exchange, Offset, OrderStatus, OrderType,
 from vnpy_core.models import Account, Contract, GatewayStatus, Order, OrderIntent, Position, Tick, Trade
 from vnpy_core.routers.answers import (
     AccountPage,
+    BatchResult,
     CancelAllResult,
     ContractPage,
     GatewayPage,
@@ -28,11 +31,26 @@ from vnpy_core.routers.answers import (
     TickPage,
     TradePage,
 )
-from vnpy_core.trading.results import CancelResult, SubmitResult
+from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
 
 # How long the service is asked for an order whose answer was lost, before its outcome is said to be unknown.
 OUTCOME_WAIT_S = 10.0
 _ASK_EVERY_S = 0.25
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to be sent. Without a ``client_order_id`` one is made up."""
+
+    symbol: str
+    exchange: Exchange
+    direction: Direction
+    volume: float
+    price: float = 0.0
+    type: OrderType = OrderType.LIMIT
+    offset: Offset = Offset.NONE
+    gateway_name: str | None = None
+    reference: str = ""
+    client_order_id: str | None = None
 
 
 class Trading(Resource[Mode]):
@@ -63,19 +81,50 @@ class Trading(Resource[Mode]):
             OutcomeUnknown: it may have been sent; ``extra["client_order_id"]`` is its id.
         """
         client_order_id = client_order_id or uuid.uuid4().hex
-        body = {
-            "symbol": symbol, "exchange": exchange, "direction": direction, "type": type, "volume": volume,
-            "price": price, "offset": offset, "gateway_name": gateway_name, "reference": reference,
-            "client_order_id": client_order_id,
-        }  # fmt: skip
+        order = NewOrder(
+            symbol=symbol, exchange=exchange, direction=direction, type=type, volume=volume, price=price,
+            offset=offset, gateway_name=gateway_name, reference=reference, client_order_id=client_order_id,
+        )  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key or client_order_id}
         try:
-            return await self._connection.call("POST", "/trading/orders", SubmitResult, body=body, headers=headers)
+            return await self._connection.call("POST", "/trading/orders", SubmitResult, body=order, headers=headers)
         except BrokenOff as error:
             return await self._outcome(client_order_id, outcome_wait_s, error)
         except OutcomeUnknown as error:
             error.extra["client_order_id"] = client_order_id
             raise
+
+    @operation
+    async def send_orders(self, orders: Sequence[NewOrder], *, idempotency_key: str | None = None) -> BatchResult:
+        """Send several orders, once, one after the other; the answer has what became of each.
+
+        Raises:
+            Unreachable, Unavailable: none was sent.
+            OutcomeUnknown: any may have been sent; ``extra["client_order_ids"]`` are their ids.
+        """
+        named = [
+            order if order.client_order_id else msgspec.structs.replace(order, client_order_id=uuid.uuid4().hex)
+            for order in orders
+        ]
+        headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
+        path, body = "/trading/orders/batch", {"orders": named}
+        try:
+            return await self._connection.call("POST", path, BatchResult, body=body, headers=headers)
+        except OutcomeUnknown as error:
+            error.extra["client_order_ids"] = [order.client_order_id for order in named]
+            raise
+
+    @operation
+    async def preview_order(self, order: NewOrder) -> Preview:
+        """Have the service check an order as if it were sent, and send nothing."""
+        path = "/trading/orders"
+        return await self._connection.call("POST", path, Preview, body=order, params={"dry_run": True})
+
+    @operation
+    async def cancel_orders(self, vt_orderids: Sequence[str]) -> CancelAllResult:
+        """Hand over a cancel for each; one that fails holds up no other."""
+        body = {"order_ids": list(vt_orderids)}
+        return await self._connection.call("POST", "/trading/orders/cancel-batch", CancelAllResult, body=body)
 
     @operation
     async def cancel_order(self, vt_orderid: str) -> CancelResult:

@@ -11,6 +11,7 @@ import pytest
 from vnpy_core.client import (
     ApiError,
     AsyncVnPyCoreClient,
+    NewOrder,
     OutcomeUnknown,
     RateLimited,
     ServerError,
@@ -115,6 +116,19 @@ async def test_an_outcome_that_nobody_knows_is_said_to_be_unknown(client: Open, 
     assert unknown.value.extra["client_order_id"] == examples.INTENT.client_order_id
     assert len(wire.asked_for("POST /trading/orders")) == 1
     assert wire.asked[0].headers["Idempotency-Key"] == "k-1"
+
+
+async def test_a_batch_whose_answer_was_lost_is_told_with_all_its_ids(client: Open) -> None:
+    wire = Wire({"POST /trading/orders/batch": httpx.ReadError("cut")})
+    one = NewOrder(symbol="rb2501", exchange=Exchange.SHFE, direction=Direction.LONG, volume=1, price=3500)
+    two = msgspec.structs.replace(one, client_order_id="b-2")
+    with pytest.raises(OutcomeUnknown) as unknown:
+        await client(wire).trading.send_orders([one, two], idempotency_key="k-1")
+    (sent,) = wire.asked
+    ids = [order["client_order_id"] for order in msgspec.json.decode(sent.content)["orders"]]
+    assert unknown.value.extra["client_order_ids"] == ids
+    assert ids[0]
+    assert (ids[1], sent.headers["Idempotency-Key"]) == ("b-2", "k-1")
 
 
 async def test_what_the_service_does_not_know_is_told_with_its_id(client: Open) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.routers.memory_service import MemoryService, contract
 
 from vnpy_core.app import create_app
-from vnpy_core.client import AsyncVnPyCoreClient, Conflict, Invalid, NotFound, Unavailable
+from vnpy_core.client import AsyncVnPyCoreClient, Conflict, Invalid, NewOrder, NotFound, Unavailable
 from vnpy_core.enums import Direction, Exchange, GatewayState, Interval, Offset, OrderStatus, StrategyState
 from vnpy_core.errors import Unavailable as ServiceUnavailable
 from vnpy_core.routers import examples
@@ -81,6 +81,24 @@ async def test_an_order_and_its_end(core: AsyncVnPyCoreClient) -> None:
     assert (await core.trading.cancel_all_orders(vt_symbol="rb2501.SHFE")).accepted == 2
 
 
+async def test_several_orders_at_once(core: AsyncVnPyCoreClient) -> None:
+    order = NewOrder(
+        symbol="rb2501", exchange=Exchange.SHFE, direction=Direction.LONG, volume=1, price=3500, offset=Offset.OPEN
+    )
+    assert (await core.trading.preview_order(order)).gateway_name == "SIM"
+    wrong = msgspec.structs.replace(order, symbol="nothing", client_order_id="b-2")
+    result = await core.trading.send_orders([order, wrong])
+    assert (result.sent, result.refused, result.unknown) == (1, 1, 0)
+    sent, refused = result.results
+    assert refused.client_order_id == "b-2"
+    assert refused.problem is not None
+    assert refused.problem.code == "unknown_contract"
+    assert sent.result is not None
+    assert sent.result.client_order_id == sent.client_order_id
+    cancelled = await core.trading.cancel_orders([sent.result.vt_orderid, "SIM.nothing"])
+    assert [one.accepted for one in cancelled.results] == [True, False]
+
+
 async def test_gateways_and_subscriptions(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
     assert (await core.trading.disconnect_gateway("SIM")).state is GatewayState.DISCONNECTED
     assert (await core.trading.connect_gateway("SIM", {"speed": 2})).state is GatewayState.CONNECTING
@@ -120,6 +138,8 @@ async def test_history(core: AsyncVnPyCoreClient) -> None:
     start = datetime(2026, 1, 5, 1, 30, tzinfo=UTC)
     bars = [bar.datetime async for bar in core.data.bars("rb2501.SHFE", Interval.MINUTE, start=start, limit=3)]
     assert len(bars) == len(set(bars)) == 10
+    made = [bar async for bar in core.data.bars_of_ticks("rb2501.SHFE", start=start)]
+    assert all(bar.interval is Interval.MINUTE for bar in made)
     ticks = [tick async for tick in core.data.ticks("rb2501.SHFE", start=start, end=start)]
     assert len(ticks) == 1
     assert await core.data.overview() == [examples.OVERVIEW]
