@@ -24,6 +24,7 @@ from vnpy_algotrading.base import EVENT_ALGO_LOG, EVENT_ALGO_UPDATE, AlgoStatus
 from vnpy_ctastrategy.base import EVENT_CTA_LOG, EVENT_CTA_STOPORDER, EVENT_CTA_STRATEGY, StopOrder
 from vnpy_riskmanager.base import EVENT_RISK_NOTIFY, EVENT_RISK_RULE
 
+from tests.integration.engine_room import ProbeGateway, limit_order
 from vnpy_core.engine.bridge import Bridge
 from vnpy_core.engine.event_engine import EVENT_CORE_ALERT, CoreEventEngine
 from vnpy_core.engine.main_engine import CoreMainEngine
@@ -150,6 +151,21 @@ async def test_every_event_arrives_on_the_loop_under_its_topic(
     assert sink.threads == {threading.get_ident()}
     stats = bridge.stats()
     assert (stats.translated, stats.buffered, stats.errors, stats.ticks_dropped) == (len(EVERYTHING), 0, 0, 0)
+
+
+async def test_what_a_gateway_pushes_twice_is_told_once(engine: CoreEventEngine, bridge: Bridge, sink: Sink) -> None:
+    """vn.py puts each tick and each order under its type and under its symbol or id as well (E7)."""
+    seen: list[str] = []
+    engine.register_general(lambda event: seen.append(event.type))
+    engine.start()
+    bridge.attach(asyncio.get_running_loop(), sink)
+    gateway = ProbeGateway(engine, "SIM")
+    gateway.tick(3500.0)
+    gateway.send_order(limit_order())
+    engine.put(VnEvent(EVENT_LOG, LogData(msg="the end", gateway_name="SIM")))
+    events = await sink.count(3)
+    assert sorted(event.topic for event in events) == ["log", "order.updated", "tick.rb2505.SHFE"]
+    assert len([each for each in seen if each.startswith(("eTick.", "eOrder."))]) == 4
 
 
 async def test_a_model_goes_through_as_it_is(engine: CoreEventEngine, bridge: Bridge, sink: Sink) -> None:
