@@ -44,8 +44,8 @@ def test_trading_goes_on_and_readiness_names_what_is_down(service: Start) -> Non
         mariadb, redis, influx, nats = (stack.enter_context(kind()) for kind in (MariaDb, Redis, Influx, Nats))
         config = CONFIG.format(mariadb=mariadb.new_database(), redis=redis.url, influx=influx.url, nats=nats.url)
         core = service(config)
+        eventually(lambda: not not_up(core), 60, "all is up, and the gateway connected")
         core.call("POST", "/api/v1/trading/subscriptions", vt_symbols=["rb2605.SHFE"])
-        eventually(lambda: not not_up(core), 30, "all is up")
         place(core, 1.0)
         servers: list[Server] = [mariadb, redis, influx, nats]
         for volume, (down, back) in enumerate([(Server.freeze, Server.thaw), (Server.kill, Server.start)], 2):

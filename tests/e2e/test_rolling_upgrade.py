@@ -22,7 +22,7 @@ def test_an_old_version_works_on_while_and_after_the_schema_is_upgraded(
     url = server.new_database()
     config = CONFIG.format(url=url).replace("[database]", "demo = false\n[database]", 1)
     running = service(config)
-    orders = {"old": place(running, 5)}
+    orders = {"old": placed(running)}
     is_recorded(running, server, url)
 
     upgrade = ServiceProcess(running.data_dir, python_path=new)
@@ -30,29 +30,35 @@ def test_an_old_version_works_on_while_and_after_the_schema_is_upgraded(
     done = upgrade.run("db", "upgrade", "--config", str(running.config))
     assert done.returncode == 0, done.stderr
     assert next_version.REVISION in done.stdout
-    orders["old"] += place(running, 5)
+    orders["old"] += placed(running)
     is_recorded(running, server, url)
     hang_up(server)  # with connections that have seen nothing of the old schema
-    orders["old"] += place(running, 5)
+    orders["old"] += placed(running)
     is_recorded(running, server, url)
 
     running.kill()
     running = service()  # the old one also starts: the revision says that it fits
-    orders["old"] += place(running, 5)
+    orders["old"] += placed(running)
     is_recorded(running, server, url)
     assert running.stop() == 0
 
     running = service(python_path=new)
-    orders["new"] = place(running, 5)
+    orders["new"] = placed(running)
     is_recorded(running, server, url)
     assert running.stop() == 0
 
     running = service()  # back again
-    orders["old"] += place(running, 5)
+    orders["old"] += placed(running)
     is_recorded(running, server, url)
     assert running.stop() == 0
     assert desks(server, url) == dict.fromkeys(orders["old"], "") | dict.fromkeys(orders["new"], "new")
     assert "Traceback" not in running.printed()
+
+
+def placed(running: ServiceProcess) -> list[str]:
+    """Place orders as soon as the gateway is connected, a moment after the service is ready."""
+    eventually(lambda: dependencies(running)["gateway.SIM"]["state"] == "UP", 30, "the gateway is connected")
+    return place(running, 5)
 
 
 def is_recorded(running: ServiceProcess, server: SqlServer, url: str) -> None:

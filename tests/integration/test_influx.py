@@ -300,13 +300,14 @@ def test_a_retention_is_given_to_a_new_database_and_checked_in_one_that_exists(i
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Influx]:
-    """A server that asks for credentials: ``admin`` may do all, ``trader`` may use the database mine."""
+    """A server that asks for credentials: ``admin`` may do all, ``trader`` may use the database mine, ``reader`` read it."""
     with running(Influx, auth=True) as server:
         server.execute(f"CREATE USER admin WITH PASSWORD '{SECRET}' WITH ALL PRIVILEGES")
         with closing(InfluxHistory(server.url, "mine", username="admin", password=SECRET)) as store:
             store.prepare()
-            for statement in (f"CREATE USER trader WITH PASSWORD '{SECRET}'", "GRANT ALL ON mine TO trader"):
-                store._server.query(statement)
+            for user, right in (("trader", "ALL"), ("reader", "READ")):
+                store._server.query(f"CREATE USER {user} WITH PASSWORD '{SECRET}'")
+                store._server.query(f"GRANT {right} ON mine TO {user}")
         yield server
 
 
@@ -321,6 +322,7 @@ def test_credentials_that_fit_are_enough(guarded: Influx) -> None:
     [
         ("mine", None, None, r"refuses the credentials.*history\.username"),
         ("mine", "trader", SECRET + "x", r"refuses the credentials.*history\.username"),
+        ("mine", "reader", SECRET, r"refuses the credentials.*may read and write"),
         ("mine", "nobody", SECRET, r"refuses the credentials.*history\.username"),
         ("new", "trader", SECRET, r"(refuses the credentials|CREATE DATABASE)"),
     ],
