@@ -300,7 +300,7 @@ def test_a_retention_is_given_to_a_new_database_and_checked_in_one_that_exists(i
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Influx]:
-    """A server that asks for credentials: ``admin`` may do all, ``trader`` use the database mine, ``reader`` read it."""
+    """One that asks for credentials: ``admin`` may do all, ``trader`` use the database mine, ``reader`` see it."""
     with running(Influx, auth=True) as server:
         server.execute(f"CREATE USER admin WITH PASSWORD '{SECRET}' WITH ALL PRIVILEGES")
         with closing(InfluxHistory(server.url, "mine", username="admin", password=SECRET)) as store:
