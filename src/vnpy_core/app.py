@@ -14,6 +14,7 @@ from vnpy_core.errors import CoreError
 from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
 from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
+from vnpy_core.routers.order_shortcut import OrderShortcut
 from vnpy_core.routers.pages import PageCache
 from vnpy_core.routers.problems import AllowedMethods, ProblemHandler, RequestContext
 from vnpy_core.routers.service import Service
@@ -58,6 +59,7 @@ def create_app(service: Service) -> FastAPI:
     problems = ProblemHandler(allowed)
     for kind in (CoreError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, problems)
+    app.add_middleware(OrderShortcut, service=service, path=f"{API_PREFIX}/trading/orders")
     app.add_middleware(PageCache)
     app.add_middleware(RequestContext, max_body_bytes=MAX_BODY_BYTES)
     return app

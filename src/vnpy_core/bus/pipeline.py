@@ -18,6 +18,7 @@ _BATCH = 2000  # facts a commit
 _BACKOFF_S = (0.1, 5.0)
 
 Subscriber = Callable[[Sequence[Event]], None]
+Watcher = Callable[[Model], None]
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Pipeline:
         self._read_model = read_model
         self._backoff_s = backoff_s
         self._subscribers: list[Subscriber] = []
+        self._watchers: list[Watcher] = []
         self._queue: deque[_Pending] = deque()
         self._latest: dict[tuple[str, str], _Pending] = {}
         self._flusher: asyncio.Task[None] | None = None
@@ -98,12 +100,22 @@ class Pipeline:
         """Call ``callback`` with all that is published from now on. It must not block."""
         self._subscribers.append(callback)
 
+    def watch(self, callback: Watcher) -> None:
+        """Call ``callback`` with each fact of the bridge's that is news, as it is queued.
+
+        It is not on disk yet, and must be shown to nobody; what ``callback`` commits goes to disk with it.
+        """
+        self._watchers.append(callback)
+
     def accept(self, events: Iterable[Event]) -> None:
         """Take events from the bridge: publish the market data now, and the facts that are news once committed."""
         passing = []
         for event in events:
             if event.is_fact:
-                self._admit(event)
+                admitted = self._admit(event)
+                if isinstance(admitted, _Pending):
+                    for watcher in self._watchers:
+                        watcher(admitted.event.data)
             else:
                 passing.append(event)
         if passing:
@@ -121,8 +133,22 @@ class Pipeline:
         Raises:
             Unavailable: it is not on disk. It will not be either, unless somebody else has told the same.
         """
-        admitted = self._commit(model)
-        return admitted if isinstance(admitted, Event) else await admitted
+        return await self.begin_commit(model)
+
+    def begin_commit(self, model: Model) -> "asyncio.Future[Event]":
+        """Queue ``model`` now, and return what ``commit`` waits for. Raises what ``commit`` raises at once."""
+        if self._closing.is_set():
+            raise Unavailable("The service is being stopped.")
+        if not self.healthy:  # the flusher tries again and again; no caller waits for it
+            raise Unavailable(self.detail or "The journal cannot be written.")
+        pending = self._admit(Event(model), owned=True)
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        if isinstance(pending, Event):
+            future.set_result(pending)
+        else:
+            pending.waiters.append(future)
+            self._ensure_flusher()
+        return future
 
     async def commit_all(self, models: Sequence[Model]) -> None:
         """Journal and publish ``models`` in their order, in one commit if they are not very many.
@@ -130,8 +156,11 @@ class Pipeline:
         Raises:
             Unavailable: as for ``commit``; the last of them is not on disk, and neither may be those before it.
         """
-        admitted = [self._commit(model) for model in models]
-        await asyncio.gather(*(waiter for waiter in admitted if not isinstance(waiter, Event)))
+        waiting = [self.begin_commit(model) for model in models]
+        if len(waiting) == 1:
+            await waiting[0]
+        else:
+            await asyncio.gather(*waiting)
 
     async def drain(self) -> None:
         """Wait until every fact taken so far is on disk and published; while the journal fails, that is long."""
@@ -183,20 +212,6 @@ class Pipeline:
     def _known(self, data: Model) -> Event | None:
         table = self._read_model.table_of(type(data))
         return table.get(data.key) if table is not None else None
-
-    def _commit(self, model: Model) -> "Event | asyncio.Future[Event]":
-        """Queue ``model`` and return what tells when it is on disk; or what it repeats, if that is."""
-        if self._closing.is_set():
-            raise Unavailable("The service is being stopped.")
-        if not self.healthy:  # the flusher tries again and again; no caller waits for it
-            raise Unavailable(self.detail or "The journal cannot be written.")
-        pending = self._admit(Event(model), owned=True)
-        if isinstance(pending, Event):
-            return pending
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-        pending.waiters.append(future)
-        self._ensure_flusher()
-        return future
 
     # -- to disk
 

@@ -132,12 +132,20 @@ class CoreMainEngine(MainEngine):
     def send_order(self, req: OrderRequest, gateway_name: str) -> str:
         if self.refusal(req, gateway_name) is not None:
             return ""
-        vt_orderid: str = super().send_order(req, gateway_name)
+        gateway = self.get_gateway(gateway_name)
+        if gateway is None:
+            return ""
+        self._log_request("Send new order", gateway_name, req)
+        vt_orderid: str = gateway.send_order(req)
         return vt_orderid
 
     def cancel_order(self, req: CancelRequest, gateway_name: str) -> None:
-        if not self._refuses(gateway_name, "cancel", req):
-            super().cancel_order(req, gateway_name)
+        if self._refuses(gateway_name, "cancel", req):
+            return
+        gateway = self.get_gateway(gateway_name)
+        if gateway is not None:
+            self._log_request("Cancel order", gateway_name, req)
+            gateway.cancel_order(req)
 
     def subscribe(self, req: SubscribeRequest, gateway_name: str) -> None:
         if not self._refuses(gateway_name, "subscription", req):
@@ -148,6 +156,12 @@ class CoreMainEngine(MainEngine):
         if obstacle is not None:
             self.write_log(f"Gateway {gateway_name} {obstacle}; not sent: {what} {request}", level=logging.WARNING)
         return obstacle is not None
+
+    def _log_request(self, what: str, gateway_name: str, request: object) -> None:
+        """Write what vn.py does of each order, at DEBUG: the order itself is an event, and its line took a third of the
+        time of a POST."""
+        if _vnpy_logger.isEnabledFor(logging.DEBUG):
+            self.write_log(f"{what} -> {gateway_name}: {request}", level=logging.DEBUG)
 
     def contract_of(self, gateway_name: str, vt_symbol: str) -> ContractData | None:
         """Return the contract as that gateway sent it; ``get_contract`` has the one of whichever sent it last."""

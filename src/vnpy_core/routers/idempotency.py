@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated
 
-from fastapi import Header, Request, Response
+from fastapi import Header, Response
+from starlette.types import Scope
 
 from vnpy_core.errors import Conflict, CoreError
 from vnpy_core.models import KeyUse, OrderIntent
@@ -13,11 +14,12 @@ from vnpy_core.trading.idempotency import Answer
 
 REPLAYED = "Idempotency-Replayed"
 
+KEY_PATTERN = r"^[\x21-\x7e]{1,128}$"
 KeyHeader = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        pattern=r"^[\x21-\x7e]{1,128}$",
+        pattern=KEY_PATTERN,
         description=(
             "Your name for this request. Come with it again and you get the first answer again, with the header "
             f"`{REPLAYED}: true`, and nothing is done twice, also after a restart; while the first is under way the "
@@ -32,7 +34,7 @@ KeyHeader = Annotated[
 
 async def once(
     service: Service,
-    request: Request,
+    scope: Scope,
     key: str | None,
     asked: object,
     do: Callable[[KeyUse | None], Awaitable[Response]],
@@ -44,7 +46,7 @@ async def once(
     """
     if key is None:
         return await do(None)
-    request_id = id_of(request.scope)
+    request_id = id_of(scope)
 
     async def first(use: KeyUse) -> Answer:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from starlette.types import Scope
 
 from vnpy_core.errors import CoreError, Invalid, NotFound, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.models import KeyUse, OrderIntent, OrderSpec
@@ -60,20 +61,36 @@ def _add_sending(router: APIRouter, service: Service) -> None:
         request: Request, body: OrderBody, query: Annotated[DryRunQuery, Query()], idempotency_key: KeyHeader = None
     ) -> Response:
         spec = body.spec()
-
-        async def send(key: KeyUse | None) -> Response:
-            gateway_name = body.gateway_name or only_gateway(service.read_model, spec.vt_symbol)
-            if query.dry_run:
-                return encoded(service.orders.preview(spec, gateway_name, body.client_order_id))
-            return encoded(await service.orders.submit(spec, gateway_name, body.client_order_id, key), 201)
-
         if query.dry_run:
-            return await send(None)
-        asked = ("POST /orders", spec, body.gateway_name, body.client_order_id)
-        return await once(service, request, idempotency_key, asked, send, _sent_again)
+            gateway_name = body.gateway_name or only_gateway(service.read_model, spec.vt_symbol)
+            return encoded(service.orders.preview(spec, gateway_name, body.client_order_id))
+        return await submit(service, request.scope, spec, body.gateway_name, body.client_order_id, idempotency_key)
 
-    def _sent_again(intents: Sequence[OrderIntent]) -> Response:
-        return encoded(_or_raise(service.orders.result_of(intents[0])), 201)
+
+async def submit(
+    service: Service,
+    scope: Scope,
+    spec: OrderSpec,
+    gateway_name: str | None,
+    client_order_id: str | None,
+    idempotency_key: str | None,
+) -> Response:
+    """Send an order, or answer as it was answered before."""
+
+    async def send(key: KeyUse | None) -> Response:
+        name = gateway_name or only_gateway(service.read_model, spec.vt_symbol)
+        return encoded(await service.orders.submit(spec, name, client_order_id, key), 201)
+
+    def sent_again(intents: Sequence[OrderIntent]) -> Response:
+        result = service.orders.result_of(intents[0])
+        if isinstance(result, CoreError):
+            raise result
+        return encoded(result, 201)
+
+    if idempotency_key is None:
+        return await send(None)
+    asked = ("POST /orders", spec, gateway_name, client_order_id)
+    return await once(service, scope, idempotency_key, asked, send, sent_again)
 
 
 def _add_batches(router: APIRouter, service: Service) -> None:
@@ -109,7 +126,7 @@ def _add_batches(router: APIRouter, service: Service) -> None:
             return _batch(ids, [by_id.get(client_order_id, refused) for client_order_id in ids])
 
         asked = ("POST /orders/batch", specs, [order.gateway_name for order in body.orders], ids)
-        return await once(service, request, idempotency_key, asked, send, sent_again)
+        return await once(service, request.scope, idempotency_key, asked, send, sent_again)
 
     def _gateway_of(gateway_name: str | None, spec: OrderSpec) -> str | CoreError:
         try:
@@ -135,12 +152,6 @@ def _item(client_order_id: str, result: SubmitResult | CoreError) -> BatchItem:
     about = {name: result.extra.get(name) for name in ("vt_orderid", "intent_id")}
     problem = ItemProblem(code=result.error_code, detail=result.detail, **about)
     return BatchItem(client_order_id=client_order_id, status=result.status, problem=problem)
-
-
-def _or_raise(result: SubmitResult | CoreError) -> SubmitResult:
-    if isinstance(result, CoreError):
-        raise result
-    return result
 
 
 def _add_cancelling(router: APIRouter, service: Service) -> None:

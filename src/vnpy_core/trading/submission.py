@@ -24,6 +24,8 @@ Outcome = Literal["SENT", "REFUSED", "NOT_SENT", "UNKNOWN"]
 
 # Gateways report an order while they send it, so its first state is usually there within a few milliseconds.
 FIRST_STATE_WAIT_S = 0.1
+# So long the outcome waits for that state, to go to disk with it: one commit instead of two before the answer.
+TOGETHER_WAIT_S = 0.01
 
 
 class Sending(Protocol):
@@ -36,7 +38,9 @@ class Commits(Protocol):
     """The pipeline, as far as orders need it."""
 
     async def commit_all(self, models: Sequence[Model]) -> None: ...
+    def begin_commit(self, model: Model) -> "asyncio.Future[Event]": ...
     def emit(self, model: Model) -> None: ...
+    def watch(self, callback: Callable[[Model], None]) -> None: ...
     def subscribe(self, callback: Callable[[Sequence[Event]], None]) -> None: ...
 
 
@@ -66,8 +70,12 @@ class Submission:
         self._book = book
         self._client_order_ids = client_order_ids
         self._first_states: dict[str, asyncio.Future[Order]] = {}
+        self._sent: dict[str, OrderIntent] = {}  # written on the event thread
+        self._taken: dict[str, asyncio.Future[None]] = {}
+        self._recording: dict[str, tuple[OrderIntent, asyncio.Future[Event] | None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         pipeline.subscribe(self._on_events)
+        pipeline.watch(self._on_taken)
 
     async def send(self, intents: Sequence[OrderIntent], key: KeyUse | None = None) -> list[SubmitResult | CoreError]:
         """Send orders in their order, and return for each what it is called or why it is not known to be sent.
@@ -149,6 +157,7 @@ class Submission:
         vt_orderid = self._commands.send_order(intent.gateway_name, spec_of(intent))
         if intent.client_order_id is not None:
             self._client_order_ids[vt_orderid] = intent.client_order_id
+        self._sent[vt_orderid] = intent
         return vt_orderid
 
     def _outcome(self, intent: OrderIntent, result: str | Exception | None) -> tuple[OrderIntent, CoreError | None]:
@@ -174,7 +183,9 @@ class Submission:
     ) -> list[SubmitResult | CoreError]:
         sent = [intent.vt_orderid for intent, _ in outcomes if intent.vt_orderid is not None]
         first_states = [self._expect(vt_orderid) for vt_orderid in sent]
-        on_disk = await self.record([intent for intent, _ in outcomes])
+        on_disk = await self._record_sent(sent)
+        if others := [intent for intent, _ in outcomes if intent.vt_orderid is None]:
+            await self.record(others)
         if on_disk and first_states:
             await asyncio.wait(first_states, timeout=FIRST_STATE_WAIT_S)
         for vt_orderid in sent:
@@ -214,8 +225,53 @@ class Submission:
             result = call.results[number]
             if isinstance(result, str):
                 logger.warning("Order intent %s was sent after all, as %s", intent.intent_id, result)
-            if isinstance(result, str | CoreError) and not isinstance(result, OutcomeUnknown):
+                await self._record_sent([result])
+            elif isinstance(result, CoreError) and not isinstance(result, OutcomeUnknown):
                 await self.record([self._outcome(intent, result)[0]])
+
+    async def _record_sent(self, vt_orderids: Sequence[str]) -> bool:
+        """Journal that these were sent, each with its first state if that comes soon; tell whether it is on disk."""
+        waiting = [self._taking(vt_orderid) for vt_orderid in vt_orderids if vt_orderid in self._sent]
+        if waiting:
+            await asyncio.wait(waiting, timeout=TOGETHER_WAIT_S)
+        on_disk = True
+        for vt_orderid in vt_orderids:
+            self._taken.pop(vt_orderid, None)
+            if vt_orderid in self._sent:
+                self._begin_record(vt_orderid)
+        for vt_orderid in vt_orderids:
+            outcome, recording = self._recording.pop(vt_orderid)
+            try:
+                if recording is None:
+                    raise Unavailable("The journal cannot be written.")
+                await recording
+            except Unavailable:
+                self._pipeline.emit(outcome)
+                on_disk = False
+        return on_disk
+
+    def _taking(self, vt_orderid: str) -> "asyncio.Future[None]":
+        future = self._taken[vt_orderid] = asyncio.get_running_loop().create_future()
+        return future
+
+    def _on_taken(self, fact: Model) -> None:
+        """The first state of an order is on its way to disk: what became of its intent goes with it."""
+        if self._sent and isinstance(fact, Order) and fact.vt_orderid in self._sent:
+            self._begin_record(fact.vt_orderid)
+            taken = self._taken.pop(fact.vt_orderid, None)
+            if taken is not None and not taken.done():
+                taken.set_result(None)
+
+    def _begin_record(self, vt_orderid: str) -> None:
+        outcome = settled(self._sent.pop(vt_orderid), "SENT", vt_orderid=vt_orderid)
+        self._book.put(outcome)
+        try:
+            recording = self._pipeline.begin_commit(outcome)
+            recording.add_done_callback(retrieve)
+        except Unavailable:
+            self._recording[vt_orderid] = outcome, None
+        else:
+            self._recording[vt_orderid] = outcome, recording
 
     # -- the first state of an order
 

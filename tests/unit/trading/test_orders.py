@@ -97,6 +97,7 @@ class Pipeline:
         self.emitted: list[Model] = []
         self.full = False
         self.first_commit = asyncio.Event()
+        self.watchers: list[Callable[[Model], None]] = []
         self.callbacks: list[Callable[[Sequence[Event]], None]] = []
 
     async def commit_all(self, models: Sequence[Model]) -> None:
@@ -107,14 +108,28 @@ class Pipeline:
         self.committed += [model for model in models if isinstance(model, OrderIntent)]
         self.first_commit.set()
 
+    def begin_commit(self, model: Model) -> asyncio.Future[Event]:
+        if self.full:
+            raise Unavailable("The disk is full.")
+        assert isinstance(model, OrderIntent)
+        self.committed.append(model)
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        future.set_result(Event(model))
+        return future
+
     def emit(self, model: Model) -> None:
         self.emitted.append(model)
+
+    def watch(self, callback: Callable[[Model], None]) -> None:
+        self.watchers.append(callback)
 
     def subscribe(self, callback: Callable[[Sequence[Event]], None]) -> None:
         self.callbacks.append(callback)
 
     def publish(self, state: Order) -> None:
         event = Event(state)
+        for watcher in self.watchers:
+            watcher(state)
         self.orders[state.key] = event
         for callback in self.callbacks:
             callback([event])
@@ -166,6 +181,23 @@ async def test_the_answer_waits_for_the_first_state_but_not_long(desk: Desk) -> 
     assert (await desk.service.submit(SPEC, "SIM")).order is None
     asyncio.get_running_loop().call_later(0.01, desk.pipeline.publish, order("2"))
     assert (await desk.service.submit(SPEC, "SIM")).order == order("2")
+
+
+async def test_the_outcome_is_queued_with_the_first_state(desk: Desk) -> None:
+    """Both are then one commit; before it the order is shown to nobody."""
+    told: list[list[str | None]] = []
+
+    def first_state() -> None:
+        for watcher in desk.pipeline.watchers:
+            watcher(order("1"))
+        told.append(desk.pipeline.outcomes())
+        desk.pipeline.publish(order("1"))
+
+    loop = asyncio.get_running_loop()
+    desk.engine.on_send = lambda vt_orderid: loop.call_soon(first_state)
+    assert (await desk.service.submit(SPEC, "SIM")).order == order("1")
+    assert told == [[None, "SENT"]]
+    assert desk.pipeline.outcomes() == [None, "SENT"]
 
 
 async def test_a_client_order_id_is_good_for_one_order(desk: Desk) -> None:
