@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.processes import Process, free_port
 
+ADMIN_KEY = "the admin key of the benchmark alone"
 RESTING_ORDERS = 1000
 SYMBOLS = [f"rb{number:04d}" for number in range(20)]
 READY_TIMEOUT_S = 60.0
@@ -108,7 +109,8 @@ orders = {RESTING_ORDERS}
 @contextmanager
 def _product(folder: Path, port: int, control: Path | None = None) -> Iterator[Server]:
     command = [str(Path(sys.executable).parent / "vnpy-core"), "run", "--port", str(port)]
-    with Process("vnpy-core", command, folder, {"VNPY_DATA_DIR": str(folder / "data")}) as process:
+    environment = {"VNPY_DATA_DIR": str(folder / "data"), "VNPY_CORE_SECURITY__ADMIN_KEY": ADMIN_KEY}
+    with Process("vnpy-core", command, folder, environment) as process:
         ready_s = process.wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health/ready"), READY_TIMEOUT_S)
         yield Server(
             name="VnPy Core",
@@ -117,7 +119,7 @@ def _product(folder: Path, port: int, control: Path | None = None) -> Iterator[S
             ready_s=ready_s,
             control=control,
             ws_hello=json.dumps({"type": "subscribe", "id": 1, "topics": ["tick"], "snapshot": False}),
-            headers={"Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"},
             get_orders=f"/api/v1/trading/orders?limit={RESTING_ORDERS}",
             post_order="/api/v1/trading/orders",
             order_body=json.dumps(

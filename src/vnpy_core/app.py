@@ -11,24 +11,27 @@ from starlette.routing import WebSocketRoute
 
 from vnpy_core import __version__
 from vnpy_core.errors import CoreError
+from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
+from vnpy_core.routers.gate import AccessGate
+from vnpy_core.routers.login_page import create_login_router
 from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
 from vnpy_core.routers.order_shortcut import OrderShortcut
 from vnpy_core.routers.pages import PageCache
 from vnpy_core.routers.problems import AllowedMethods, ProblemHandler, RequestContext
+from vnpy_core.routers.rules import API_PREFIX
 from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
 from vnpy_core.routers.system import create_health_router, create_system_router
 from vnpy_core.routers.trading import create_trading_router
 from vnpy_core.routers.websocket import WebSocketEndpoint
 
-API_PREFIX = "/api/v1"
 MAX_BODY_BYTES = 1 << 20
 
 
 def create_app(service: Service) -> FastAPI:
-    """Return the application; ``service`` is used only when requests come, and must be started by then."""
+    """Return the application; ``service`` must know who may come in, and be started by when requests come."""
     app = _Application(
         title="VnPy Core",
         version=__version__,
@@ -45,12 +48,14 @@ def create_app(service: Service) -> FastAPI:
         create_strategy_router(service),
         create_data_router(service),
         create_system_router(service),
+        create_auth_router(service),
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(create_health_router(service))
     app.include_router(create_documentation_router())
+    app.include_router(create_login_router())
     app.router.routes.append(vendor_mount())
-    app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(lambda: service.hub), name="websocket"))
+    app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(service), name="websocket"))
 
     allowed = AllowedMethods()
     for route in iter_route_contexts(app.routes):
@@ -61,6 +66,7 @@ def create_app(service: Service) -> FastAPI:
         app.add_exception_handler(kind, problems)
     app.add_middleware(OrderShortcut, service=service, path=f"{API_PREFIX}/trading/orders")
     app.add_middleware(PageCache)
+    app.add_middleware(AccessGate, access=service.access, allowed=allowed)
     app.add_middleware(RequestContext, max_body_bytes=MAX_BODY_BYTES)
     return app
 

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 
 from vnpy_core import __version__
+from vnpy_core.cli_access import token_app, user_app
 from vnpy_core.config.settings import DEFAULT_FILE, VnPyCoreConfig, load_config
 from vnpy_core.config.template import render_template
 from vnpy_core.data.exporter import export_file
@@ -45,6 +46,8 @@ data_app = typer.Typer(help="Bring market data in and out.", no_args_is_help=Tru
 app.add_typer(data_app, name="data")
 db_app = typer.Typer(help="See to the SQL database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
+app.add_typer(user_app, name="user")
+app.add_typer(token_app, name="token")
 
 out = Console()
 err = Console(stderr=True)
@@ -64,7 +67,7 @@ def _load(config: Path | None, data_dir: Path | None, **service: Any) -> VnPyCor
 def run(
     config: ConfigOption = None,
     data_dir: DataDirOption = None,
-    host: Annotated[str | None, typer.Option(help="Loopback only, until authentication is there")] = None,
+    host: Annotated[str | None, typer.Option(help="Beyond loopback only with TLS")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free one")] = None,
 ) -> None:
     """Start the service; Ctrl-C stops it."""

@@ -116,6 +116,29 @@ class ServiceStatus(StrEnum):
     STOPPING = "STOPPING"
 
 
+class Role(StrEnum):
+    """What a user is; see ``security.scopes`` for what each may do."""
+
+    VIEWER = "viewer"
+    TRADER = "trader"
+    ADMIN = "admin"
+
+
+class Scope(StrEnum):
+    """One kind of thing that may be done. ADMIN is one of its own, and includes no other."""
+
+    TRADING_READ = "trading:read"
+    TRADING_WRITE = "trading:write"
+    STRATEGY_READ = "strategy:read"
+    STRATEGY_WRITE = "strategy:write"
+    DATA_READ = "data:read"
+    DATA_WRITE = "data:write"
+    RISK_READ = "risk:read"
+    RISK_WRITE = "risk:write"
+    SYSTEM_READ = "system:read"
+    ADMIN = "admin"
+
+
 class Exchange(StrEnum):
     CFFEX = "CFFEX"
     SHFE = "SHFE"

@@ -39,6 +39,14 @@ class Unauthorized(CoreError):
     title = "Unauthorized"
 
 
+class Forbidden(CoreError):
+    """It is known who asks, and it is not allowed: the detail names the scope, the host or the origin that it takes."""
+
+    status = 403
+    code = "forbidden"
+    title = "Forbidden"
+
+
 class NotFound(CoreError):
     """No such order, strategy, gateway or contract."""
 
@@ -75,6 +83,18 @@ class Invalid(CoreError):
     status = 422
     code = "invalid"
     title = "Invalid request"
+
+
+class TooManyRequests(CoreError):
+    """More was asked than one may ask. Wait ``retry_after_s``; ``security.*_per_s`` set how much that is."""
+
+    status = 429
+    code = "too_many_requests"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, retry_after_s: float, code: str | None = None) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(CoreError):

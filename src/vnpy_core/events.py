@@ -5,11 +5,23 @@ from urllib.parse import quote
 
 import msgspec
 
-from vnpy_core.models import FACTS, Alert, Bar, CommandRecord, KeyUse, Log, Model, OrderIntent, Tick, now_timestamp
+from vnpy_core.models import (
+    FACTS,
+    Alert,
+    AuditEntry,
+    Bar,
+    CommandRecord,
+    KeyUse,
+    Log,
+    Model,
+    OrderIntent,
+    Tick,
+    now_timestamp,
+)
 
 _encoder = msgspec.json.Encoder()
 _FACT_TYPES = frozenset(FACTS)
-_INTERNAL_TYPES: frozenset[type[Model]] = frozenset((OrderIntent, KeyUse, CommandRecord))
+_INTERNAL_TYPES: frozenset[type[Model]] = frozenset((OrderIntent, KeyUse, CommandRecord, AuditEntry))
 
 INTERNAL_TOPICS = frozenset(kind.topic for kind in _INTERNAL_TYPES)
 PUBLIC_FACT_TOPICS: tuple[str, ...] = (

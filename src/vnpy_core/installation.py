@@ -36,7 +36,7 @@ async def check_installation(config: VnPyCoreConfig) -> list[CheckResult]:
                 return
         results.append(CheckResult(what, True, detail))
 
-    attempt("address", config.service.host, lambda: refuse_open_address(config.service.host))
+    attempt("address", config.service.host, lambda: refuse_open_address(config))
     holder = runtime.read_lock_holder(config.data_dir)
     if holder is not None:
         results.append(CheckResult("running", True, f"process {holder.pid} serves this folder at {holder.url}"))

@@ -22,6 +22,7 @@ from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.engine import runtime
 from vnpy_core.enums import GatewayState, StrategyState
 from vnpy_core.errors import AlreadyRunning, ConfigError
+from vnpy_core.http_limits import bounded_http, end_the_slow
 from vnpy_core.ports import HistoryStore
 from vnpy_core.routers.compression import ChosenCompression
 from vnpy_core.service import VnPyCoreService
@@ -88,9 +89,10 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
     Raises:
         CoreError: the configuration is refused, the folder or the port is taken, or a part cannot start.
     """
-    refuse_open_address(config.service.host)
+    refuse_open_address(config)
     with contextlib.closing(bind(config.service.host, config.service.port)) as listener:
-        url = f"http://{_host_in_url(config.service.host)}:{listener.getsockname()[1]}"
+        scheme = "https" if config.service.tls_cert is not None else "http"
+        url = f"{scheme}://{_host_in_url(config.service.host)}:{listener.getsockname()[1]}"
         with runtime.DataDirLock(config.data_dir, url=url), _StopSignals(console) as signals:
             core_logging.configure(config.log, config.log_path)
             say(console, f"VnPy Core is starting in {config.data_dir}")
@@ -122,7 +124,7 @@ async def _serve_until_told(
     server = _Server(
         uvicorn.Config(
             create_app(service),
-            http="httptools",
+            http=bounded_http(settings.service.max_connections + settings.websocket.max_sessions),
             ws=ChosenCompression,
             ws_ping_interval=settings.websocket.ping_interval_s,
             ws_ping_timeout=settings.websocket.ping_interval_s,
@@ -134,6 +136,10 @@ async def _serve_until_told(
             lifespan="off",
             timeout_graceful_shutdown=3,
             backlog=2048,
+            proxy_headers=bool(settings.service.trusted_proxies),
+            forwarded_allow_ips=list(settings.service.trusted_proxies),
+            ssl_certfile=settings.service.tls_cert,
+            ssl_keyfile=settings.service.tls_key,
         )
     )
 
@@ -145,6 +151,9 @@ async def _serve_until_told(
     beside = (
         asyncio.create_task(_print_banner(service, url, console), name="banner"),
         asyncio.create_task(end_when_told(), name="wait for the end"),
+        asyncio.create_task(
+            end_the_slow(server.server_state.connections, settings.service.request_timeout_s), name="end slow requests"
+        ),
     )
     try:
         await server.serve(sockets=[listener])
@@ -167,6 +176,11 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
         ("log", str(service.config.log_path)),
     ):
         say(console, f"  {what:14} {where}")
+    if (link := service.access.first_link) is not None:
+        say(console, "\n  No password is set yet. Log in by this link, once, within 15 minutes:")
+        say(console, f"  {url}/login#token={link}\n", style="bold")
+    if service.config.security.authentication == "off":
+        say(console, "  authentication  [red]off: whoever reaches this address may do everything[/]")
     for status in service.gateways.statuses():
         style = "green" if status.state is GatewayState.CONNECTED else "yellow"
         detail = f"  {escape(status.detail)}" if status.detail else ""
@@ -214,16 +228,23 @@ async def upgrade_database(config: VnPyCoreConfig) -> tuple[str, str]:
         await database.close()
 
 
-def refuse_open_address(host: str) -> None:
-    """Raises: ConfigError for an address other machines can reach: there is no authentication yet."""
+def refuse_open_address(config: VnPyCoreConfig) -> None:
+    """Raises: ConfigError for an address that others can reach without being asked who they are, or in plain text."""
+    service, host = config.service, config.service.host
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError as error:
         raise ConfigError(f"service.host {host!r} is not an IP address. Use 127.0.0.1 or ::1.") from error
-    if not address.is_loopback:
+    if config.security.authentication == "off" and (not address.is_loopback or service.behind_tls_proxy):
         raise ConfigError(
-            f"service.host {host} can be reached from other machines, and nothing here asks who they are. "
-            "Use 127.0.0.1, and a tunnel such as `ssh -L 8006:127.0.0.1:8006` to reach it."
+            "security.authentication is off, and others can reach this address. Set it to required, or service.host "
+            "to 127.0.0.1 and no proxy before it."
+        )
+    if not address.is_loopback and service.tls_cert is None and not service.behind_tls_proxy:
+        raise ConfigError(
+            f"service.host {host} can be reached from other machines, and passwords and keys would travel in plain "
+            "text. Set service.tls_cert and service.tls_key; or service.behind_tls_proxy = true, if only a proxy that "
+            "encrypts can reach it; or use 127.0.0.1, and a tunnel such as `ssh -L 8006:127.0.0.1:8006`."
         )
 
 

@@ -509,6 +509,34 @@ class KeyUse(Model, frozen=True, kw_only=True, gc=False):
         return self.status is not None
 
 
+class AuditEntry(Model, frozen=True, kw_only=True, gc=False):
+    """A command, or an attempt to log in: who, what, from where, and what came of it. Internal: journaled and stored
+    for those who may read it, never published. ``audit_id`` grows with time."""
+
+    topic: ClassVar[str] = "audit"
+
+    audit_id: str
+    actor: Annotated[str, msgspec.Meta(description="The user; of a failed login, who was claimed", examples=["admin"])]
+    credential: Annotated[
+        str,
+        msgspec.Meta(description="The session or API key, or the way", examples=["session:4f1c09", "key:9c0d", "bus"]),
+    ]
+    address: Annotated[str, msgspec.Meta(examples=["127.0.0.1"])]
+    action: Annotated[str, msgspec.Meta(examples=["POST /api/v1/trading/orders"])]
+    status: Annotated[int, msgspec.Meta(description="What was answered; 0: the client was gone", examples=[201])]
+    code: Annotated[str | None, msgspec.Meta(description="Why it was refused", examples=["order_refused"])] = None
+    request_id: str
+    detail: Annotated[str, msgspec.Meta(description="JSON: what was asked for, without secrets")] = ""
+
+    @property
+    def key(self) -> str:
+        return self.audit_id
+
+    @property
+    def is_final(self) -> bool:
+        return True
+
+
 class Log(Model, frozen=True, kw_only=True, gc=False):
     """A line of vn.py's log, of an app or of a strategy. Not a fact: kept in a ring, dropped for slow readers."""
 
@@ -540,7 +568,7 @@ class Alert(Model, frozen=True, kw_only=True, gc=False):
 # Facts are journaled before anyone sees them and are never dropped; the order is that of the topics in the docs.
 FACTS: tuple[type[Model], ...] = (
     Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, GatewayStatus, Alert,
-    OrderIntent, KeyUse, CommandRecord,
+    OrderIntent, KeyUse, CommandRecord, AuditEntry,
 )  # fmt: skip
 
 

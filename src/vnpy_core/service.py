@@ -39,6 +39,7 @@ from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
+from vnpy_core.security.access import AccessControl
 from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.checks import PreTradeChecks
@@ -87,6 +88,7 @@ class VnPyCoreService:
     gateways: GatewayService
     strategies: RedFireStrategyManager
     registry: ServiceRegistry
+    access: AccessControl
 
     def __init__(
         self, config: VnPyCoreConfig, *, port: int | None = None, on_stage: Callable[[str], None] | None = None
@@ -180,6 +182,8 @@ class VnPyCoreService:
             self.pipeline.subscribe(self.cache.on_events)
         for fact in ends_of_leftovers(self.read_model):
             self.pipeline.emit(fact)
+        self.access = await AccessControl.opened(config, self.database, self.pipeline.emit)
+        self._at_stop(stack, "access", self.access.close)
 
         self._on_stage("engines")
         building = asyncio.create_task(asyncio.to_thread(self._build_host), name="build engines")
@@ -357,12 +361,9 @@ class VnPyCoreService:
             await asyncio.sleep(PRUNE_INTERVAL_S)
 
     def _at_stop(
-        self,
-        stack: AsyncExitStack,
-        name: str,
-        step: Callable[[], Awaitable[object]],
+        self, stack: AsyncExitStack, name: str, step: Callable[[], Awaitable[object]],
         timeout_s: float = STAGE_TIMEOUT_S,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """Run ``step`` at the stop, for at most ``timeout_s``; one that fails or hangs holds up no other."""
 
         async def run() -> None:

@@ -15,6 +15,8 @@ import httpx
 
 from vnpy_core.client import VnPyCoreClient
 
+ADMIN_KEY = "the admin key of the tests, of nothing else"
+AUTHORIZATION = {"Authorization": f"Bearer {ADMIN_KEY}"}
 PROGRAM = Path(sys.executable).with_name("vnpy-core")
 T = TypeVar("T")
 
@@ -42,6 +44,7 @@ class ServiceProcess:
             self.config.write_text(config, encoding="utf-8")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("VNPY_")}
         self.environment |= {"VNPY_DATA_DIR": str(data_dir), "VNPY_CORE_SERVICE_PORT": "0", "COLUMNS": "200"}
+        self.environment["VNPY_CORE_SECURITY__ADMIN_KEY"] = ADMIN_KEY
         for name in ("LANGUAGE", "TZ"):
             self.environment.pop(name, None)
         if python_path is not None:
@@ -50,7 +53,7 @@ class ServiceProcess:
         self.output = data_dir / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
-        self.http = httpx.Client(timeout=30.0)
+        self.http = httpx.Client(timeout=30.0, headers=AUTHORIZATION)
         self._client: VnPyCoreClient | None = None
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,7 +88,7 @@ class ServiceProcess:
         """The product's own client of it."""
         if self._client is None or self._client.url != self.url:
             self._close_client()
-            self._client = VnPyCoreClient(self.url)
+            self._client = VnPyCoreClient(self.url, token=ADMIN_KEY)
         return self._client
 
     def _close_client(self) -> None:

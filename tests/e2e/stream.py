@@ -10,7 +10,7 @@ from typing import Any, Self
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.e2e.process import eventually
+from tests.e2e.process import AUTHORIZATION, eventually
 
 
 class Stream:
@@ -18,7 +18,9 @@ class Stream:
 
     def __init__(self, url: str, *topics: str, snapshot: bool = True) -> None:
         self._stack = ExitStack()
-        self._connection = self._stack.enter_context(connect(url.replace("http", "ws", 1) + "/ws", max_size=None))
+        self._connection = self._stack.enter_context(
+            connect(url.replace("http", "ws", 1) + "/ws", max_size=None, additional_headers=AUTHORIZATION)
+        )
         self.events: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
         self.closed = threading.Event()

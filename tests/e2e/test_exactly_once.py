@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.process import ServiceProcess, eventually
+from tests.e2e.process import AUTHORIZATION, ServiceProcess, eventually
 from tests.e2e.test_kill import lift_limits, stored
 
 Start = Callable[..., ServiceProcess]
@@ -61,7 +61,7 @@ class Clients:
             assert not thread.is_alive()
 
     def _work(self, client: int) -> None:
-        with httpx.Client(timeout=20) as http:
+        with httpx.Client(timeout=20, headers=AUTHORIZATION) as http:
             for number in range(ORDERS_EACH):
                 key = f"{client}-{number}"
                 self.answers[key] = self._until_answered(http, key)
@@ -111,7 +111,7 @@ def test_orders_at_the_exchange_are_as_many_as_keys(service: Start, tmp_path: Pa
     assert statuses.keys() <= {201, 504}, {a.text for a in clients.answers.values() if a.status_code not in (201, 504)}
     # Whatever was answered first is answered still, and who is not known is listed.
     unknown = {intent["reference"] for intent in core.get("/api/v1/trading/intents")["intents"]}
-    with httpx.Client(base_url=core.url, timeout=20) as http:
+    with httpx.Client(base_url=core.url, timeout=20, headers=AUTHORIZATION) as http:
         for key in sorted(keys):
             again = http.post(
                 "/api/v1/trading/orders", json=ORDER | {"reference": key}, headers={"Idempotency-Key": key}

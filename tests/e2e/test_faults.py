@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.process import ServiceProcess, eventually
+from tests.e2e.process import AUTHORIZATION, ServiceProcess, eventually
 from tests.e2e.stream import Stream
 from tests.e2e.test_tour import order_of
 
@@ -199,7 +199,7 @@ def test_six_thousand_orders_from_eight_clients_while_strategies_trade(core: Ser
 
     def client(number: int) -> list[str]:
         sent = []
-        with httpx.Client(base_url=core.url, timeout=30) as http:
+        with httpx.Client(base_url=core.url, timeout=30, headers=AUTHORIZATION) as http:
             for count in range(750):
                 # Rest, take, rest, …: so that hundreds of orders are alive while others fill.
                 distance = -40 - count % 40 if count % 2 else 40

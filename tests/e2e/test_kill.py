@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.process import ServiceProcess, eventually
+from tests.e2e.process import AUTHORIZATION, ServiceProcess, eventually
 from tests.e2e.stream import Stream
 from tests.e2e.test_replay import every, table
 from tests.e2e.test_tour import order_of
@@ -117,7 +117,7 @@ class Clients:
             thread.join(15)
 
     def _send(self, name: str) -> None:
-        with httpx.Client(base_url=self._core.url, timeout=10) as http:
+        with httpx.Client(base_url=self._core.url, timeout=10, headers=AUTHORIZATION) as http:
             for count in range(10_000):
                 client_order_id = f"{name}-{count}"
                 price = self._price + (-40, 40)[count % 2] * self._contract["pricetick"]

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.e2e.process import ServiceProcess, eventually
+from tests.e2e.process import ADMIN_KEY, ServiceProcess, eventually
 from tests.e2e.proxy import Proxy
 from tests.e2e.test_kill import stored
 from vnpy_core.client import Gap, StreamEvent, VnPyCoreClient
@@ -60,7 +60,7 @@ def test_a_stream_that_is_cut_at_random_has_each_fact_once(service: Start) -> No
     core = service(CONFIG, python_path=PARTS)
     with Proxy() as proxy:
         proxy.lead_to(core.url)
-        with VnPyCoreClient(proxy.url) as client:
+        with VnPyCoreClient(proxy.url, token=ADMIN_KEY) as client:
             reader = Reader(client)
             for part, end in ((1, ServiceProcess.kill), (2, ServiceProcess.stop), (3, None)):
                 while len(reader.events) < FACTS * part / 3 or proxy.cuts < CUTS * part / 3:

@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.process import eventually
 from tests.integration.live_server import LiveServer
 from tests.integration.test_websocket import statuses, tell_orders
-from tests.unit.routers.memory_service import MemoryService
+from tests.unit.routers.memory_service import ADMIN_KEY, MemoryService
 from vnpy_core.client import AsyncVnPyCoreClient, Gap, NotFound, StreamEnded, StreamEvent, VnPyCoreClient
 from vnpy_core.enums import Direction, Exchange, Offset
 from vnpy_core.models import Order
@@ -27,7 +27,7 @@ def server() -> Iterator[LiveServer]:
 
 @pytest.fixture
 def core(server: LiveServer) -> Iterator[VnPyCoreClient]:
-    with VnPyCoreClient(server.url) as client:
+    with VnPyCoreClient(server.url, token=ADMIN_KEY) as client:
         yield client
 
 
@@ -158,7 +158,7 @@ def test_closing_a_stream_ends_who_waits_for_it(core: VnPyCoreClient) -> None:
 
 
 def test_closing_the_client_ends_its_streams(server: LiveServer) -> None:
-    core = VnPyCoreClient(server.url)
+    core = VnPyCoreClient(server.url, token=ADMIN_KEY)
     stream = core.stream(["order"], snapshot=True)
     next(stream)
     reader = threading.Thread(target=lambda: list(stream))

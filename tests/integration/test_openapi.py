@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
 
 from tests.integration.live_server import LiveServer
-from tests.unit.routers.memory_service import MemoryService
+from tests.unit.routers.memory_service import AUTHORIZATION, MemoryService
 from vnpy_core.app import create_app
 
 CONFIG = Path(__file__).resolve().parents[2] / "schemathesis.toml"
@@ -33,13 +33,13 @@ SETTINGS = settings(max_examples=15, deadline=None, derandomize=True, suppress_h
 @schema.parametrize()
 @SETTINGS
 def test_schemathesis_finds_nothing(case: schemathesis.Case, server: LiveServer) -> None:
-    case.call_and_validate(base_url=server.url)
+    case.call_and_validate(base_url=server.url, headers=AUTHORIZATION)
 
 
 def test_schemathesis_finds_nothing_in_sequences(server: LiveServer) -> None:
     class Machine(schema.as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
-            return {"base_url": server.url}
+            return {"base_url": server.url, "headers": AUTHORIZATION}
 
     Machine.run(settings=settings(SETTINGS, stateful_step_count=6))
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from tests import facts
 from tests.contracts.history_stores import ADAPTERS
-from tests.unit.routers.memory_service import Api, MemoryService
+from tests.unit.routers.memory_service import AUTHORIZATION, Api, MemoryService
 from vnpy_core.app import create_app
 from vnpy_core.data.adapter import VnPyDataAdapter
 from vnpy_core.data.cache.latest import LatestState
@@ -45,7 +45,7 @@ class Days:
         service.read_model = read_model
         service.past = PastFacts(FactQueries(database, SINK), read_model, journal)
         transport = httpx.ASGITransport(create_app(service))
-        self.http = httpx.AsyncClient(transport=transport, base_url="http://core/api/v1")
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://core/api/v1", headers=AUTHORIZATION)
         self.api = Api(service, self.http)
 
     async def tell(self, *models: Model) -> None:
@@ -156,7 +156,7 @@ async def history(request: pytest.FixtureRequest) -> AsyncIterator[Api]:
         store.save([bars(Interval.MINUTE, 60), bars(Interval.DAILY, 86_400), stored_ticks()])
         service.data = VnPyDataAdapter(store, LatestState(service.read_model))  # type: ignore[assignment]
         transport = httpx.ASGITransport(create_app(service))
-        async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1", headers=AUTHORIZATION) as http:
             yield Api(service, http)
         await service.data.close()
 

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.live_server import LiveServer
-from tests.unit.routers.memory_service import MemoryService
+from tests.unit.routers.memory_service import AUTHORIZATION, MemoryService
 from vnpy_core.bus.messages import CloseCode
 from vnpy_core.reports import SessionStatus
 from vnpy_core.routers import examples
@@ -33,7 +33,8 @@ def server() -> Iterator[LiveServer]:
 
 @contextmanager
 def subscribed(server: LiveServer, **options: Any) -> Iterator[ClientConnection]:
-    with connect(server.url.replace("http", "ws", 1) + "/ws", max_size=None) as client:
+    url = server.url.replace("http", "ws", 1) + "/ws"
+    with connect(url, max_size=None, additional_headers=AUTHORIZATION) as client:
         client.send(json.dumps(SUBSCRIBE | options))
         assert json.loads(client.recv(10))["type"] == "ack"
         yield client
@@ -65,6 +66,7 @@ def stalled_socket(server: LiveServer) -> socket.socket:
     key = base64.b64encode(os.urandom(16)).decode()
     raw.sendall(
         f"GET /ws HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Authorization: {AUTHORIZATION['Authorization']}\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
     )
     while b"\r\n\r\n" not in raw.recv(4096, socket.MSG_PEEK):
@@ -148,7 +150,8 @@ def test_frames_are_compressed_for_whom_asks_for_it(
     server: LiveServer, path: str, offered: bool, compressed: bool
 ) -> None:
     url = server.url.replace("http", "ws", 1) + path
-    with connect(url, compression="deflate" if offered else None) as client:
+    compression = "deflate" if offered else None
+    with connect(url, compression=compression, additional_headers=AUTHORIZATION) as client:
         names = [extension.name for extension in client.protocol.extensions]
         assert names == (["permessage-deflate"] if compressed else [])
         client.send(json.dumps(SUBSCRIBE))

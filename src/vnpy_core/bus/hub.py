@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from vnpy_core.bus.encoding import JSON, Encoding
@@ -106,11 +106,19 @@ class WebSocketHub:
                 break
         self._groups.publish(events)
 
-    def open(self, client: str | None, encoding: Encoding = JSON) -> Session | None:
-        """Return a new session, or ``None`` if there are ``max_sessions`` already."""
+    def open(
+        self,
+        client: str | None,
+        encoding: Encoding = JSON,
+        missing: Callable[[str], str | None] = lambda topic: None,
+    ) -> Session | None:
+        """Return a new session, or ``None`` if there are ``max_sessions`` already.
+
+        ``missing`` names what the client lacks to see a topic, if anything.
+        """
         if len(self._sessions) >= self._settings.max_sessions:
             return None
-        session = Session(f"ws-{next(self._ids)}", client, self._settings.queue_facts, encoding)
+        session = Session(f"ws-{next(self._ids)}", client, self._settings.queue_facts, encoding, missing)
         self._sessions[session.session_id] = session
         return session
 
@@ -169,6 +177,8 @@ class WebSocketHub:
         for topic in command.topics:
             if fault := topic_fault(topic):
                 raise Refused("unknown_topic", fault, command.id)
+            if (scope := session.missing(topic)) is not None:
+                raise Refused("missing_scope", f"{topic!r} takes the scope {scope}.", command.id)
         topics = session.topics | dict.fromkeys(command.topics)
         if len(topics) > MAX_TOPICS:
             raise Refused("too_many_topics", f"A session has at most {MAX_TOPICS} topics.", command.id)

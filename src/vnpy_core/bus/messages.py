@@ -92,6 +92,7 @@ class CloseCode:
     INTERNAL: ClassVar[int] = 1011
     TRY_LATER: ClassVar[int] = 1013
     ENDED: ClassVar[int] = 4000
+    REVOKED: ClassVar[int] = 4401
     TOO_SLOW: ClassVar[int] = 4008
 
 

@@ -22,11 +22,17 @@ class Session:
     """Owned by the hub; ``deliver`` never waits, so that no client can hold up another."""
 
     def __init__(
-        self, session_id: str, client: str | None, max_facts: int, encoding: Encoding = JSON
+        self,
+        session_id: str,
+        client: str | None,
+        max_facts: int,
+        encoding: Encoding = JSON,
+        missing: Callable[[str], str | None] = lambda topic: None,
     ) -> None:
         self.session_id = session_id
         self.client = client
         self.encoding = encoding
+        self.missing = missing
         self.connected = now_timestamp()
         self.topics: dict[str, None] = {}
         self.throttle_ms = 0

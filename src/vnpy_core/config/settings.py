@@ -15,7 +15,6 @@ from pydantic import (
     AliasChoices,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -23,6 +22,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from vnpy_core.config.access_settings import OptionalPath, Section, SecuritySettings, ServiceSettings
 from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
 from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
@@ -49,22 +49,7 @@ def _influx_url(url: str | None) -> str | None:
     return url
 
 
-OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ServiceSettings(_Section):
-    host: Annotated[str, Field(description="Loopback only, as long as there is no authentication")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free one")] = 8006
-    shutdown_timeout_s: Annotated[float, Field(gt=0, description="For the engines to stop, at most")] = 20.0
-    command_timeout_s: Annotated[float, Field(gt=0, description="Wait for the event thread to answer a command")] = 5.0
-    idempotency_keep_h: Annotated[float, Field(gt=0, description="How long an Idempotency-Key is known")] = 24.0
-
-
-class EngineSettings(_Section):
+class EngineSettings(Section):
     queue_high_water: Annotated[int, Field(ge=1, description="Queued events that raise an alert")] = 50_000
     timer_interval_s: Annotated[int, Field(ge=1, description="vn.py's timer event")] = 1
     init_workers: Annotated[int, Field(ge=1, le=64, description="Strategies initialised side by side")] = 4
@@ -72,7 +57,7 @@ class EngineSettings(_Section):
     download_timeout_s: Annotated[float, Field(gt=0, description="A longer download goes on unattended")] = 60.0
 
 
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """One account: a gateway class under a name of its own."""
 
     class_path: Annotated[
@@ -85,14 +70,14 @@ class GatewaySettings(_Section):
     connect_timeout_s: Annotated[float, Field(gt=0, description="Silent for longer, it has FAILED")] = 30.0
 
 
-class JournalSettings(_Section):
+class JournalSettings(Section):
     synchronous: Annotated[
         Literal["NORMAL", "FULL"], Field(description="NORMAL survives kill -9, FULL a power cut too")
     ] = "NORMAL"
     retention_days: Annotated[float, Field(gt=0, description="How far back a WebSocket client may resume")] = 7.0
 
 
-class DatabaseSettings(_Section):
+class DatabaseSettings(Section):
     url: Annotated[SecretStr | None, Field(description="SQLAlchemy async URL; default: SQLite")] = None
     read_only_url: Annotated[
         SecretStr | None, Field(description="A replica, for queries over past days; default: the same")
@@ -114,7 +99,7 @@ class DatabaseSettings(_Section):
         return self
 
 
-class HistorySettings(_Section):
+class HistorySettings(Section):
     path: Annotated[OptionalPath, Field(description="DuckDB file; default: history.duckdb in the data folder")] = None
     memory_limit_mb: Annotated[int, Field(ge=64, description="DuckDB's own memory")] = 256
     url: Annotated[
@@ -143,7 +128,7 @@ class HistorySettings(_Section):
     spool_segment_mb: Annotated[int, Field(ge=1, description="Of one file, a quarter of spool_mb at most")] = 16
 
 
-class CacheSettings(_Section):
+class CacheSettings(Section):
     """The latest state in Redis, for other services."""
 
     url: Annotated[SecretStr | None, Field(description="redis://, rediss:// (TLS) or unix://; default: no cache")] = (
@@ -156,7 +141,7 @@ class CacheSettings(_Section):
     timeout_s: Annotated[float, Field(gt=0, description="Wait for an answer of the server")] = 1.0
 
 
-class RegistrySettings(_Section):
+class RegistrySettings(Section):
     """The list of running services, in which this one appears and finds others."""
 
     url: Annotated[
@@ -180,7 +165,7 @@ class RegistrySettings(_Section):
         return self
 
 
-class BusSettings(_Section):
+class BusSettings(Section):
     """Events for other services, and commands from them."""
 
     url: Annotated[
@@ -218,7 +203,7 @@ class BusSettings(_Section):
         return self
 
 
-class WebSocketSettings(_Section):
+class WebSocketSettings(Section):
     ping_interval_s: Annotated[float, Field(gt=0, description="A client that does not answer is gone")] = 20.0
     batch_interval_ms: Annotated[float, Field(ge=0, description="How long market data waits for company")] = 0.0
     max_sessions: Annotated[int, Field(ge=1, description="Clients at a time")] = 1000
@@ -226,7 +211,7 @@ class WebSocketSettings(_Section):
     compression: Annotated[bool, Field(description="Compress for clients that ask by ?compression=deflate")] = True
 
 
-class LogSettings(_Section):
+class LogSettings(Section):
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], Field(description="The least that is logged")] = (
         "INFO"
     )
@@ -264,6 +249,7 @@ class VnPyCoreConfig(BaseSettings):
     )
     demo: Annotated[bool, Field(description="Add the demo strategy when there is no strategy at all")] = True
     service: ServiceSettings = ServiceSettings()
+    security: SecuritySettings = SecuritySettings()
     engine: EngineSettings = EngineSettings()
     gateways: dict[str, GatewaySettings] = Field(default_factory=_demo_gateways)
     journal: JournalSettings = JournalSettings()

@@ -29,10 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
-from vnpy_core.models import Account, Model, Order, OrderIntent, Position, Strategy, Trade, to_timestamp
+from vnpy_core.models import Account, AuditEntry, Model, Order, OrderIntent, Position, Strategy, Trade, to_timestamp
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0002"
+SCHEMA_REVISION = "0003"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -246,6 +246,70 @@ dead_letters = _table(
     Column("buried", WireTime, nullable=False),
 )
 
+# Who did what. The service only ever adds to it; the entries of the command line have no number of the journal's.
+audit_log = _facts(
+    "audit_log",
+    Column("audit_id", String(64), primary_key=True),
+    Column("actor", Name, nullable=False),
+    Column("credential", Name, nullable=False),
+    Column("address", Name, nullable=False),
+    Column("action", String(255), nullable=False),
+    Column("status", BigInteger, nullable=False),
+    Column("code", Name),
+    Column("request_id", Name, nullable=False),
+    Column("detail", LongText, nullable=False),
+    Index(None, "actor", "audit_id"),
+)
+
+users = _table(
+    "users",
+    Column("username", Gateway, primary_key=True),
+    Column("role", EnumName, nullable=False),
+    Column("disabled", Boolean, nullable=False),
+    Column("password_hash", String(255)),
+    Column("totp_secret", LongText),
+    Column("totp_confirmed", Boolean, nullable=False),
+    Column("totp_step", BigInteger, nullable=False),
+    Column("link_hash", String(64)),
+    Column("link_expires", WireTime),
+    Column("created", WireTime, nullable=False),
+    Column("password_changed", WireTime),
+)
+
+api_keys = _table(
+    "api_keys",
+    Column("key_id", String(32), primary_key=True),
+    Column("username", Gateway, nullable=False),
+    Column("name", Name, nullable=False),
+    Column("key_hash", String(64), nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("networks", JSON, nullable=False),
+    Column("created", WireTime, nullable=False),
+    Column("expires", WireTime),
+    Column("last_used", WireTime),
+    Column("revoked", WireTime),
+)
+
+sessions = _table(
+    "sessions",
+    Column("session_id", String(32), primary_key=True),
+    Column("username", Gateway, nullable=False),
+    Column("refresh_hash", String(64), nullable=False),
+    Column("address", Name, nullable=False),
+    Column("client", Name, nullable=False),
+    Column("created", WireTime, nullable=False),
+    Column("expires", WireTime, nullable=False),
+    Column("last_used", WireTime, nullable=False),
+    Column("revoked", WireTime),
+)
+
+# One row, counted up with each change of the three above: so each process knows when to read them again.
+access_revision = _table(
+    "access_revision",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
 FACT_TABLES: dict[type[Model], Table] = {
     Order: orders,
     Trade: trades,
@@ -253,4 +317,5 @@ FACT_TABLES: dict[type[Model], Table] = {
     Account: accounts,
     OrderIntent: order_intents,
     Strategy: strategy_states,
+    AuditEntry: audit_log,
 }

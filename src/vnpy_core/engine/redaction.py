@@ -6,10 +6,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-# Settings are named by the gateways' authors, in English or Chinese: passwords, keys, tokens, authorisation codes.
-_SECRET_NAME = re.compile(
-    r"pass|pwd|secret|key|token|auth|code|pin\b|密码|密钥|私钥|授权|认证|口令|令牌", re.IGNORECASE
-)
+from vnpy_core.config.secret_names import SECRET_NAME
+
 # Shorter ones would make confetti of any text.
 _MIN_LENGTH = 4
 HIDDEN = "***"
@@ -48,6 +46,6 @@ def _secrets(setting: Mapping[str, Any]) -> list[str]:
             found += _secrets(value)
         elif isinstance(value, SecretStr):
             found.append(value.get_secret_value())
-        elif isinstance(value, str | int) and not isinstance(value, bool) and _SECRET_NAME.search(name):
+        elif isinstance(value, str | int) and not isinstance(value, bool) and SECRET_NAME.search(name):
             found.append(str(value))
     return [secret for secret in found if len(secret) >= _MIN_LENGTH]

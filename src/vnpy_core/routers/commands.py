@@ -184,6 +184,11 @@ class CommandDesk:
             )
             answer = _refusal(envelope.command_id, unexpected)
         body = msgspec.json.encode(answer)
+        self._service.access.trail.record(
+            actor="bus", credential="bus", address="", action=topic, status=answer.status,
+            code=answer.problem.code if answer.problem is not None else None, request_id=envelope.command_id,
+            body=bytes(envelope.data),
+        )  # fmt: skip
         if lasting:
             await self._record(CommandRecord(
                 command_id=envelope.command_id, digest=digest, answer=body.decode(), answered=now_timestamp()

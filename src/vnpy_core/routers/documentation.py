@@ -10,10 +10,17 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from vnpy_core.routers.asyncapi import asyncapi_document
+from vnpy_core.routers.login_page import content_policy
 
 VENDOR = Path(__file__).parent.parent / "web" / "vendor"
 
-_PAGE = """<!doctype html>
+_SCRIPT = """
+SwaggerUIBundle({
+  url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, filter: true, tryItOutEnabled: true,
+  docExpansion: "list", defaultModelsExpandDepth: 0, validatorUrl: null
+});
+"""
+_PAGE = f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -25,12 +32,7 @@ _PAGE = """<!doctype html>
 <body>
 <div id="swagger-ui"></div>
 <script src="/vendor/swagger-ui/swagger-ui-bundle.js"></script>
-<script>
-SwaggerUIBundle({
-  url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, filter: true, tryItOutEnabled: true,
-  docExpansion: "list", defaultModelsExpandDepth: 0, validatorUrl: null
-});
-</script>
+<script>{_SCRIPT}</script>
 </body>
 </html>
 """
@@ -39,10 +41,11 @@ SwaggerUIBundle({
 def create_documentation_router() -> APIRouter:
     """Return the routes; ``vendor_mount`` holds the files that the page loads."""
     router = APIRouter(include_in_schema=False)
+    headers = content_policy(_SCRIPT, style="'unsafe-inline'")  # Swagger UI sets styles of its own
 
     @router.get("/docs")
     async def documentation() -> HTMLResponse:
-        return HTMLResponse(_PAGE)
+        return HTMLResponse(_PAGE, headers=headers)
 
     @router.get("/asyncapi.json")
     async def asyncapi() -> Response:

@@ -8,6 +8,7 @@ from starlette.types import Scope
 
 from vnpy_core.errors import Conflict, CoreError
 from vnpy_core.models import KeyUse, OrderIntent
+from vnpy_core.routers.gate import identity_of
 from vnpy_core.routers.problems import MEDIA_TYPE, id_of, problem_of
 from vnpy_core.routers.service import Service
 from vnpy_core.trading.idempotency import Answer
@@ -62,7 +63,7 @@ async def once(
         except CoreError as error:
             return _answer(problem_of(request_id, error))
 
-    answer = await service.idempotency.run("", key, asked, first, later)
+    answer = await service.idempotency.run(identity_of(scope).username, key, asked, first, later)
     return Response(
         answer.body,
         answer.status,

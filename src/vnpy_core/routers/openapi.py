@@ -8,8 +8,10 @@ from fastapi.openapi.utils import get_openapi
 
 from vnpy_core import models, reports
 from vnpy_core.bus import messages
-from vnpy_core.routers import answers
+from vnpy_core.enums import Scope
+from vnpy_core.routers import answers, auth_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
+from vnpy_core.routers.rules import Rule, Rules
 from vnpy_core.trading.results import Preview, SubmitResult
 
 _REF = "#/components/schemas/{name}"
@@ -25,22 +27,31 @@ _SCHEMAS: tuple[type, ...] = (
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,
+    auth_answers.Tokens, auth_answers.Me, auth_answers.Ticket, auth_answers.User, auth_answers.UserPage,
+    auth_answers.ApiKey, auth_answers.NewApiKey, auth_answers.ApiKeyPage, auth_answers.Session,
+    auth_answers.LoginSessionPage, auth_answers.TotpSecret, auth_answers.AuditPage, auth_answers.Done,
 )  # fmt: skip
 
 _WHEN = {
+    401: "It is not known who asks / 未认证",
+    403: "That may not be done by who asks / 无权限",
     404: "There is no such thing / 不存在",
     413: "The body is too large / 请求体过大",
     409: "Refused as things stand / 业务拒绝",
     422: "The request is malformed / 请求格式错误",
+    429: "Too many requests: wait for Retry-After / 请求过于频繁",
     500: "Something went wrong in the service / 服务内部错误",
     503: "Something that is needed is down / 依赖不可用",
     504: "Handed over, and the outcome is unknown / 结果未知",
 }
 _CODES = {
+    401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     409: "conflict",
     413: "body_too_large",
     422: "invalid",
+    429: "too_many_requests",
     500: "internal",
     503: "unavailable",
     504: "outcome_unknown",
@@ -51,11 +62,14 @@ TAGS = [
     {"name": "strategies", "description": "CTA strategies / CTA 策略"},
     {"name": "data", "description": "Stored bars and ticks / 历史数据"},
     {"name": "system", "description": "How the service is / 服务状态"},
+    {"name": "auth", "description": "Logging in, users, API keys, audit log / 登录、用户、API 密钥、审计日志"},
 ]
 
 DESCRIPTION = """
 vn.py (VeighNa) as a service. 把 vn.py（VeighNa）作为服务运行。
 
+* Say who asks: `Authorization: Bearer` and an API key or an access token. `x-required-scopes` of an operation: any one
+  of them will do. 请求须携带 `Authorization: Bearer` 与 API 密钥或访问令牌；`x-required-scopes` 为所需权限（任一）。
 * Enums travel by name (`LONG`, `OPEN`, `SHFE`); requests may also use vn.py's English or Chinese values.
   枚举以名称传输；请求中也接受 vn.py 的英文或中文取值。
 * Times are ISO 8601 with an offset, answers in UTC. A time without an offset is refused.
@@ -107,6 +121,19 @@ def _text(example: msgspec.Struct) -> str:
     return msgspec.json.encode(example).decode()
 
 
+def _add_access(operation: dict[str, Any], rule: Rule | None) -> None:
+    """Say what the operation takes, and the errors of who has not got it."""
+    errors: tuple[int, ...] = ()
+    if rule is None or not rule.open:
+        operation["security"] = [{"bearer": []}]
+        operation["x-required-scopes"] = sorted(rule.scopes) if rule is not None else [Scope.ADMIN]
+        errors = (401, 403, 429)
+    elif rule.login:
+        errors = (403, 429)
+    for status in errors:
+        operation["responses"].setdefault(str(status), _problem(status))
+
+
 def document(app: FastAPI) -> dict[str, Any]:
     """Return the OpenAPI document of ``app``; made once."""
     if app.openapi_schema is None:
@@ -119,8 +146,11 @@ def document(app: FastAPI) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         schemas.update(components)
-        for operations in schema["paths"].values():
-            for operation in operations.values():
+        schema["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        rules = Rules()
+        for path, operations in schema["paths"].items():
+            for method, operation in operations.items():
+                _add_access(operation, rules.of(method.upper(), path))
                 if "requestBody" in operation:
                     operation["responses"]["413"] = _problem(413)
                 for response in operation["responses"].values():

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import re
 import secrets
 from collections.abc import Collection, Mapping
@@ -16,11 +17,20 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vnpy_core.errors import CoreError, Invalid
+from vnpy_core.errors import CoreError, Invalid, TooManyRequests, Unauthorized
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+# For browsers: nothing here is to be guessed at, framed, embedded or kept.
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+_ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:@/+=-]{1,128}")
 
 
@@ -104,7 +114,19 @@ def problem_of(request_id: str, error: CoreError) -> Response:
     """Answer what the service refuses or could not do."""
     if error.status >= 500:
         logger.warning("Request %s: %s: %s", request_id, error.error_code, error.detail)
-    return respond(request_id, error.status, error.error_code, error.title, error.detail, extra=error.extra)
+    return respond(
+        request_id, error.status, error.error_code, error.title, error.detail,
+        headers=headers_of(error), extra=error.extra,
+    )  # fmt: skip
+
+
+def headers_of(error: CoreError) -> dict[str, str]:
+    """Return the headers that HTTP wants with an error."""
+    if isinstance(error, Unauthorized):
+        return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, TooManyRequests):
+        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    return {}
 
 
 def unexpected(request_id: str, error: Exception) -> Response:
@@ -144,8 +166,8 @@ class BodyTooLarge(HTTPException):
 
 
 class RequestContext:
-    """Outermost of our own: gives each request its id, bounds its body, and answers an exception that nothing below
-    has answered."""
+    """Outermost of our own: gives each request its id and the headers for browsers, bounds its body, and answers an
+    exception that nothing below has answered."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
         self._app = app
@@ -176,7 +198,9 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"].append((b"x-request-id", request_id))
+                message["headers"] += ((b"x-request-id", request_id), *_HEADERS)
+                if scope.get("scheme") == "https":
+                    message["headers"].append(_ONLY_HTTPS)
             await send(message)
 
         try:

@@ -80,7 +80,9 @@ GatewayName = Annotated[str, Field(pattern=f"^{_SYMBOL}$", examples=["SIM"])]
 Text = Annotated[str, Field(max_length=128)]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A request body: no field too many, no type that is merely alike."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
@@ -264,7 +266,7 @@ class BarQuery(HistoryQuery):
     interval: Annotated[BarInterval, Field(description=f"{NAMES}: 1m, 1h, d, w")] = Interval.MINUTE
 
 
-class DownloadBody(_Body):
+class DownloadBody(Body):
     """Bars to download."""
 
     vt_symbol: VtSymbol
@@ -305,7 +307,7 @@ ClientOrderId = Annotated[
 ]
 
 
-class OrderBody(_Body):
+class OrderBody(Body):
     """An order to send."""
 
     symbol: Symbol
@@ -345,7 +347,7 @@ class BatchOrderBody(OrderBody):
     client_order_id: ClientOrderId
 
 
-class BatchBody(_Body):
+class BatchBody(Body):
     """Orders to send one after the other."""
 
     orders: Annotated[list[BatchOrderBody], Field(min_length=1, max_length=MAX_BATCH)]
@@ -368,7 +370,7 @@ class BatchBody(_Body):
     )  # fmt: skip
 
 
-class CancelBatchBody(_Body):
+class CancelBatchBody(Body):
     """Orders to cancel."""
 
     order_ids: Annotated[
@@ -382,7 +384,7 @@ class CancelBatchBody(_Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"order_ids": ["SIM.26010500001", "SIM.26010500002"]}]})
 
 
-class CancelAllBody(_Body):
+class CancelAllBody(Body):
     """Which active orders to cancel; with no filter at all: every one."""
 
     vt_symbol: VtSymbol | None = None
@@ -399,7 +401,7 @@ class CancelAllBody(_Body):
         return OrderFilter(**self.model_dump())
 
 
-class SubscriptionBody(_Body):
+class SubscriptionBody(Body):
     """Symbols whose ticks are wanted, or no longer wanted."""
 
     vt_symbols: Annotated[list[VtSymbol], Field(min_length=1, max_length=1000)]
@@ -429,7 +431,7 @@ StrategyName = Annotated[
 ]
 
 
-class StrategyBody(_Body):
+class StrategyBody(Body):
     """A strategy to add."""
 
     class_name: Annotated[str, Field(pattern=r"^\w{1,128}$", examples=["DoubleMaStrategy"])]
@@ -454,7 +456,7 @@ class StrategyBody(_Body):
     )  # fmt: skip
 
 
-class ParametersBody(_Body):
+class ParametersBody(Body):
     """Parameters to change; those left out stay as they are."""
 
     parameters: Annotated[JsonObject, Field(min_length=1)]

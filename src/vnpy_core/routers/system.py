@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
+from vnpy_core.reports import Liveness, Readiness
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import ServicePage, SessionEnded, SessionPage
 from vnpy_core.routers.openapi import answer
@@ -85,7 +86,10 @@ def create_system_router(service: Service) -> APIRouter:
 
 
 def create_health_router(service: Service) -> APIRouter:
-    """Return the routes under ``/health``, which are outside the versioned API: probes must not depend on it."""
+    """Return the routes under ``/health``, which are outside the versioned API: probes must not depend on it.
+
+    Anybody may ask. Which part is down, and why, is told only to who is known.
+    """
     router = APIRouter(prefix="/health", tags=["system"])
     not_alive = examples.LIVENESS.__class__(alive=False, event_thread=False, detail="The event thread is dead.")
 
@@ -97,8 +101,10 @@ def create_health_router(service: Service) -> APIRouter:
         | {503: answer(not_alive, "It does not: restart it / 异常，应重启", status=503)[503]},
         dependencies=NO_QUERY,
     )
-    async def get_liveness() -> Response:
+    async def get_liveness(request: Request) -> Response:
         liveness = service.liveness()
+        if request.scope["vnpy_core.identity"] is None:
+            liveness = Liveness(alive=liveness.alive, event_thread=liveness.event_thread)
         return encoded(liveness, 200 if liveness.alive else 503)
 
     @router.get(
@@ -109,8 +115,10 @@ def create_health_router(service: Service) -> APIRouter:
         | {503: answer(examples.NOT_READY, "Something it needs is down / 依赖不可用", status=503)[503]},
         dependencies=NO_QUERY,
     )
-    async def get_readiness() -> Response:
+    async def get_readiness(request: Request) -> Response:
         readiness = await service.readiness()
+        if request.scope["vnpy_core.identity"] is None:
+            readiness = Readiness(ready=readiness.ready, dependencies=[])
         return encoded(readiness, 200 if readiness.ready else 503)
 
     return router

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
+from vnpy_core.enums import Scope
 from vnpy_core.errors import NotFound
 from vnpy_core.models import Account, Contract, Model, Position, Tick
 from vnpy_core.routers import examples
@@ -20,6 +21,7 @@ from vnpy_core.routers.answers import (
     TickPage,
     TradePage,
 )
+from vnpy_core.routers.gate import identity_of
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.orders import OrderPath, add_order_commands, vt_orderid_of
 from vnpy_core.routers.pages import encoded, json_response, list_page, past_page
@@ -84,12 +86,15 @@ def _add_gateways(router: APIRouter, service: Service) -> None:
         summary="Begin to connect a gateway / 连接接口",
         description=(
             "Answers at once; that it is connected is told by its state. The body may carry settings that go over "
-            "the configured ones. 立即返回，连接结果见接口状态；请求体可覆盖配置的连接参数。"
+            "the configured ones, which takes the scope admin. "
+            "立即返回，连接结果见接口状态；请求体可覆盖配置的连接参数（需 admin 权限）。"
         ),
         responses=answer(examples.GATEWAY, "Its state now / 当前状态", 404, 409, 503, 504),
         dependencies=NO_QUERY,
     )
-    async def connect_gateway(name: GatewayPath, setting: Setting = None) -> Response:
+    async def connect_gateway(request: Request, name: GatewayPath, setting: Setting = None) -> Response:
+        if setting:
+            identity_of(request.scope).require(Scope.ADMIN)
         return encoded(await service.gateways.connect(name, setting))
 
     @router.post(

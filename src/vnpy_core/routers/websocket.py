@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
@@ -12,6 +11,9 @@ from vnpy_core.bus.encoding import ENCODINGS, JSON, Wire
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.messages import CloseCode
 from vnpy_core.bus.session import Session
+from vnpy_core.routers.gate import identity_of
+from vnpy_core.routers.service import Service
+from vnpy_core.security.scopes import missing_for_topic
 
 logger = logging.getLogger(__name__)
 
@@ -22,22 +24,31 @@ CLOSE_TIMEOUT_S = 10.0
 class WebSocketEndpoint:
     """An ASGI application, below Starlette's WebSocket class so that a frame passes through few calls."""
 
-    def __init__(self, hub: Callable[[], WebSocketHub]) -> None:
-        self._hub = hub
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if (await receive())["type"] != "websocket.connect":
             return
-        hub = self._hub()
+        hub, authenticator = self._service.hub, self._service.access.authenticator
+        identity = identity_of(scope)
         subprotocol = next((offered for offered in scope["subprotocols"] if offered in ENCODINGS), None)
         await send({"type": "websocket.accept", "subprotocol": subprotocol})
-        session = hub.open(_address(scope), JSON if subprotocol is None else ENCODINGS[subprotocol])
+        session = hub.open(
+            _address(scope),
+            JSON if subprotocol is None else ENCODINGS[subprotocol],
+            lambda topic: missing_for_topic(topic, identity.scopes),
+        )
         if session is None:
             await send(_close(CloseCode.TRY_LATER, "there are as many sessions as may be"))
             return
+        authenticator.end_when_void(
+            session, identity, lambda: session.end(CloseCode.REVOKED, "the credentials are good no longer")
+        )
         try:
             code, reason = await self._converse(hub, session, receive, send)
         finally:
+            authenticator.release(session)
             hub.discard(session)
         if code is not None:
             with contextlib.suppress(OSError, TimeoutError):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import httpx
 import msgspec
 import pytest
-from tests.unit.routers.memory_service import MemoryService, contract
+from tests.unit.routers.memory_service import ADMIN_KEY, MemoryService, contract
 
 from vnpy_core.app import create_app
 from vnpy_core.client import AsyncVnPyCoreClient, Conflict, Invalid, NewOrder, NotFound, Unavailable
@@ -30,7 +30,8 @@ async def service() -> AsyncIterator[MemoryService]:
 
 @pytest.fixture
 async def core(service: MemoryService) -> AsyncIterator[AsyncVnPyCoreClient]:
-    async with AsyncVnPyCoreClient("http://core", transport=httpx.ASGITransport(create_app(service))) as client:
+    transport = httpx.ASGITransport(create_app(service))
+    async with AsyncVnPyCoreClient("http://core", token=ADMIN_KEY, transport=transport) as client:
         yield client
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from tests.unit.routers.memory_service import Api, MemoryService, contract
+from tests.unit.routers.memory_service import AUTHORIZATION, Api, MemoryService, contract
 
 from vnpy_core.app import create_app
 from vnpy_core.routers import examples
@@ -27,5 +27,5 @@ async def service() -> AsyncIterator[MemoryService]:
 @pytest.fixture
 async def api(service: MemoryService) -> AsyncIterator[Api]:
     transport = httpx.ASGITransport(create_app(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1", headers=AUTHORIZATION) as http:
         yield Api(service, http)

@@ -8,12 +8,15 @@ from typing import Any
 
 import httpx
 import msgspec
+from pydantic import SecretStr
+from tests.memory_access import MemoryAccess
 from tests.memory_facts import MemoryFacts
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
+from vnpy_core.config.access_settings import SecuritySettings
 from vnpy_core.config.settings import WebSocketSettings
 from vnpy_core.data.journal_file import JournalRecord, Latest
 from vnpy_core.data.past import PastFacts
@@ -36,6 +39,8 @@ from vnpy_core.models import (
 )
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers import examples
+from vnpy_core.security.access import AccessControl
+from vnpy_core.security.keys import KeyRing
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.orders import OrderService
@@ -302,7 +307,12 @@ def _between(rows: Iterable[Any], start: datetime | None, end: datetime | None) 
 class MemoryService:
     """Everything that the routers ask for."""
 
-    def __init__(self, keep_final: int = KEEP_FINAL, journal: MemoryJournal | None = None) -> None:
+    def __init__(
+        self,
+        keep_final: int = KEEP_FINAL,
+        journal: MemoryJournal | None = None,
+        security: SecuritySettings | None = None,
+    ) -> None:
         self.journal = journal or MemoryJournal()
         self.read_model = ReadModel(keep_final)
         self.facts = MemoryFacts()
@@ -324,6 +334,7 @@ class MemoryService:
         self.backend = MemoryRegistry()
         self.registry = ServiceRegistry(self.backend, examples.SERVICE, lambda: ServiceStatus.HEALTHY)
         self.live, self.ready = examples.LIVENESS, examples.READINESS
+        self.access = AccessControl(security or SECURITY, KeyRing([KEY]), MemoryAccess(), self.pipeline.emit)
         self.status_error: CoreError | None = None
 
     async def restore(self) -> None:
@@ -356,6 +367,12 @@ def contract(vt_symbol: str, gateway_name: str = "SIM", **changes: Any) -> Contr
         examples.CONTRACT, vt_symbol=vt_symbol, symbol=symbol, exchange=Exchange(exchange),
         gateway_name=gateway_name, **changes,
     )  # fmt: skip
+
+
+KEY = "a key of the tests, and of nothing else"
+ADMIN_KEY = "the admin key of the tests, of nothing else"
+SECURITY = SecuritySettings(admin_key=SecretStr(ADMIN_KEY), allowed_hosts=("core",), logins_per_minute=100_000)
+AUTHORIZATION = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 
 class Api:

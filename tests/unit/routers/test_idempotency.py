@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from tests.unit.routers.memory_service import Api, MemoryJournal, MemoryService, contract
+from tests.unit.routers.memory_service import AUTHORIZATION, Api, MemoryJournal, MemoryService, contract
 from tests.unit.routers.test_trading import ORDER
 
 from vnpy_core.app import create_app
@@ -40,7 +40,7 @@ async def restarted(api: Api, keep: Callable[[Any], bool] = lambda model: True) 
     await service.restore()
     await service.tell(examples.GATEWAY, contract("rb2501.SHFE"))
     transport = httpx.ASGITransport(create_app(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1", headers=AUTHORIZATION) as http:
         yield Api(service, http)
     await service.orders.close()
     await service.pipeline.close()

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 from tests import facts
-from tests.unit.routers.memory_service import Api, MemoryService
+from tests.unit.routers.memory_service import AUTHORIZATION, Api, MemoryService
 
 from vnpy_core.app import create_app
 from vnpy_core.enums import OrderStatus
@@ -31,7 +31,7 @@ async def api() -> AsyncIterator[Api]:
         if day == 4:
             service.facts.record(service.journal.events)
     transport = httpx.ASGITransport(create_app(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1") as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://core/api/v1", headers=AUTHORIZATION) as http:
         yield Api(service, http)
     await service.orders.close()
     await service.pipeline.close()

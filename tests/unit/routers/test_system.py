@@ -4,7 +4,7 @@ import httpx
 import msgspec
 import pytest
 from starlette.types import Receive, Scope, Send
-from tests.unit.routers.memory_service import Api, MemoryService
+from tests.unit.routers.memory_service import AUTHORIZATION, Api, MemoryService
 
 from vnpy_core.app import create_app
 from vnpy_core.bus.messages import CloseCode
@@ -142,7 +142,10 @@ async def test_an_answer_that_breaks_off_is_not_answered_twice() -> None:
 
 async def test_a_repeated_list_is_the_same_until_something_changes(service: MemoryService) -> None:
     app = create_app(service)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://core/api/v1/trading") as http:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://core/api/v1/trading", headers=AUTHORIZATION
+    ) as http:
         first = await http.get("/orders")
         again = await http.get("/orders")
         assert again.content == first.content

@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 from starlette.types import Message
-from tests.unit.routers.memory_service import MemoryService
+from tests.unit.routers.memory_service import AUTHORIZATION, MemoryService
 
 from vnpy_core.app import create_app
 from vnpy_core.bus.messages import CloseCode
 from vnpy_core.routers import examples
+
+HEADERS = [(name.lower().encode(), value.encode()) for name, value in AUTHORIZATION.items()]
 
 
 class Connection:
@@ -24,7 +26,7 @@ class Connection:
         self.reading.set()
         self.gone = False
         scope = {
-            "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": b"", "headers": [],
+            "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": b"", "headers": HEADERS,
             "client": ("127.0.0.1", 50412), "subprotocols": list(subprotocols), "scheme": "ws", "root_path": "",
         }  # fmt: skip
         self._to_app.put_nowait({"type": "websocket.connect"})

@@ -1,0 +1,58 @@
+"""Identity: who asks, by which credential, and what that may do."""
+
+import ipaddress
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from vnpy_core.enums import Role, Scope
+from vnpy_core.errors import Forbidden
+from vnpy_core.security.throttle import Bucket
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class CredentialKind(StrEnum):
+    SESSION = "session"
+    API_KEY = "key"
+    ADMIN_KEY = "admin_key"
+    NOBODY_ASKED = "off"
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Made once for a credential, and used for all its requests until something about it changes.
+
+    ``expires`` is when the credential itself does, by ``time.time``. ``limits`` has a bucket for each ``LimitClass``.
+    """
+
+    username: str
+    role: Role
+    scopes: frozenset[Scope]
+    kind: CredentialKind
+    credential_id: str = ""
+    limits: list[Bucket]
+    expires: float = math.inf
+    networks: Sequence[Network] = ()
+
+    @property
+    def credential(self) -> str:
+        """What the audit log calls it."""
+        return f"{self.kind}:{self.credential_id}" if self.credential_id else str(self.kind)
+
+    def may_come_from(self, address: str) -> bool:
+        """Tell whether the credential may be used from there; no list means anywhere."""
+        if not self.networks:
+            return True
+        try:
+            given = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(given, "ipv4_mapped", None)
+        return any((mapped or given) in network for network in self.networks)
+
+    def require(self, scope: Scope) -> None:
+        """Raises: Forbidden without the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(f"This takes the scope {scope}.", code="missing_scope")
