@@ -91,6 +91,8 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
     reference: str
     client_order_id: str | None = None
     rejected_reason: str | None = None
+    replaces: Annotated[str | None, msgspec.Meta(description="The order it was sent in place of")] = None
+    replaced_by: Annotated[str | None, msgspec.Meta(description="The order that was sent in its place")] = None
 
     @property
     def key(self) -> str:
@@ -451,6 +453,7 @@ class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
     ] = None
     vt_orderid: str | None = None
     reason: Annotated[str | None, msgspec.Meta(description="Why it was not sent, or is not known to be")] = None
+    replaces: Annotated[str | None, msgspec.Meta(description="The order it is sent in place of")] = None
 
     @property
     def key(self) -> str:

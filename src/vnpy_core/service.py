@@ -42,6 +42,7 @@ from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.security.access import AccessControl
 from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
+from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateways import GatewayService
@@ -84,6 +85,7 @@ class VnPyCoreService:
     hub: WebSocketHub
     bus: MessageBus
     orders: OrderService
+    amendments: Amendments
     idempotency: IdempotencyKeys
     gateways: GatewayService
     strategies: RedFireStrategyManager
@@ -195,15 +197,15 @@ class VnPyCoreService:
         self._at_stop(stack, "downloads", self.downloads.close)
         event_thread = EventThread(host.submit, config.service.command_timeout_s)
         self.orders = OrderService(
-            host.commands,
-            host.submit,
-            self.pipeline,
-            self.read_model,
-            timeout_s=config.service.command_timeout_s,
-            client_order_ids=host.bridge.client_order_ids,
+            host.commands, host.submit, self.pipeline, self.read_model, timeout_s=config.service.command_timeout_s,
+            client_order_ids=host.bridge.client_order_ids, replaces=host.bridge.replaces,
             checks=PreTradeChecks(self.read_model),
+        )  # fmt: skip
+        self.amendments = Amendments(
+            self.orders, self.pipeline, self.read_model.orders, timeout_s=config.service.amend_timeout_s
         )
         self._at_stop(stack, "orders", self.orders.close)
+        self._at_stop(stack, "amendments", self.amendments.close)
         await self.orders.resolve_at_start(intents)
         keep = timedelta(hours=config.service.idempotency_keep_h)
         self.idempotency = IdempotencyKeys(self.pipeline, self.journal, self.orders.book, keep=keep)

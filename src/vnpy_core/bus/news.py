@@ -6,8 +6,8 @@ vn.py's gateways push an order again whenever they have queried it, and may deli
 * An order never goes back: after a final state (ALLTRADED, CANCELLED, REJECTED) no active one, after ALLTRADED no
   other, after PARTTRADED no NOTTRADED, after NOTTRADED no SUBMITTING. ``traded`` never falls: a late CANCELLED with a
   smaller one keeps the greater.
-* What an order's later state leaves out (``client_order_id``, ``rejected_reason``, ``datetime``, ``reference``) it
-  keeps from the earlier one.
+* What an order's later state leaves out (``client_order_id``, ``rejected_reason``, ``datetime``, ``reference``, what
+  replaces it and what it replaces) it keeps from the earlier one.
 * A gateway that begins its order numbers anew must not lose the new order: a final order's id counts as that of
   another order if contract, side, type or volume differ, or if its time is later.
 * A trade that is known is no news, unless its contract, side, price, volume or day differ: then the id was used anew.
@@ -63,6 +63,8 @@ def _order_news(latest: Order, incoming: Order) -> Order | Echo:
         rejected_reason=incoming.rejected_reason or latest.rejected_reason,
         datetime=incoming.datetime or latest.datetime,
         reference=incoming.reference or latest.reference,
+        replaces=incoming.replaces or latest.replaces,
+        replaced_by=incoming.replaced_by or latest.replaced_by,
     )
     return Echo.DUPLICATE if merged == latest else merged
 

@@ -23,6 +23,7 @@ class ServiceSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535, description="0 takes a free one")] = 8006
     shutdown_timeout_s: Annotated[float, Field(gt=0, description="For the engines to stop, at most")] = 20.0
     command_timeout_s: Annotated[float, Field(gt=0, description="Wait for the event thread to answer a command")] = 5.0
+    amend_timeout_s: Annotated[float, Field(gt=0, description="Wait for the venue to confirm a cancel")] = 5.0
     idempotency_keep_h: Annotated[float, Field(gt=0, description="How long an Idempotency-Key is known")] = 24.0
     tls_cert: Annotated[OptionalPath, Field(description="Certificate, with its chain, to serve https by")] = None
     tls_key: Annotated[OptionalPath, Field(description="Its private key; default: in the file of tls_cert")] = None

@@ -32,7 +32,7 @@ from sqlalchemy.types import TypeDecorator
 from vnpy_core.models import Account, AuditEntry, Model, Order, OrderIntent, Position, Strategy, Trade, to_timestamp
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -122,6 +122,8 @@ orders = _facts(
     Column("reference", LongText, nullable=False),
     Column("client_order_id", Name),
     Column("rejected_reason", LongText),
+    Column("replaces", VtId),
+    Column("replaced_by", VtId),
     _moment(),
     Index(None, "moment", "vt_orderid"),
     Index(None, "vt_symbol", "moment", "vt_orderid"),
@@ -186,6 +188,7 @@ order_intents = _facts(
     Column("outcome", String(32)),
     Column("vt_orderid", VtId),
     Column("reason", LongText),
+    Column("replaces", VtId),
     Index(None, "created"),
     Index(None, "client_order_id"),
 )

@@ -60,6 +60,7 @@ class Bridge:
 
     def __init__(self, event_engine: Taps, *, tick_buffer: int) -> None:
         self.client_order_ids: dict[str, str] = {}
+        self.replaces: dict[str, str] = {}
         self._tick_buffer = tick_buffer
         self._kept: deque[Event] = deque()
         self._droppable: deque[Event] = deque()
@@ -160,9 +161,11 @@ class Bridge:
         return made
 
     def _order(self, data: Any) -> Order:
-        made = translate.order(data, self.client_order_ids.get(data.vt_orderid))
-        if made.is_final:
-            self.client_order_ids.pop(made.vt_orderid, None)  # from here on the pipeline remembers it
+        vt_orderid = data.vt_orderid
+        made = translate.order(data, self.client_order_ids.get(vt_orderid), self.replaces.get(vt_orderid))
+        if made.is_final:  # from here on the pipeline remembers them
+            self.client_order_ids.pop(vt_orderid, None)
+            self.replaces.pop(vt_orderid, None)
         return made
 
     def _drop_oldest(self) -> None:

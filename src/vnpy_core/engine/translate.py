@@ -134,7 +134,7 @@ def bar(data: BarData) -> models.Bar:
     )
 
 
-def order(data: OrderData, client_order_id: str | None = None) -> models.Order:
+def order(data: OrderData, client_order_id: str | None = None, replaces: str | None = None) -> models.Order:
     """``rejected_reason`` is ``extra["reason"]``, where gateways that know the reason put it."""
     reason = data.extra.get("reason") if isinstance(data.extra, dict) else None
     return _make(
@@ -148,6 +148,7 @@ def order(data: OrderData, client_order_id: str | None = None) -> models.Order:
             "status": _name(data.status),
             "datetime": timestamp(data.datetime),
             "client_order_id": client_order_id,
+            "replaces": replaces,
             "rejected_reason": None if reason is None else text(reason),
         },
     )

@@ -12,7 +12,7 @@ from vnpy_core.enums import Exchange, Interval
 from vnpy_core.events import LOG_TOPICS, PUBLIC_FACT_TOPICS
 from vnpy_core.models import FACTS, Alert, Bar, Log, Model, Strategy, Tick
 from vnpy_core.routers.commands import CancelCommand, CommandAnswer, StrategyCommand
-from vnpy_core.routers.requests import OrderBody
+from vnpy_core.routers.order_requests import OrderBody
 from vnpy_core.trading.results import CancelResult, SubmitResult
 
 _REF = "#/components/schemas/{name}"

@@ -24,9 +24,10 @@ from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, Unauthorize
 from vnpy_core.events import Event, decode_fact
 from vnpy_core.models import CommandRecord, Model, Timestamp, now_timestamp
 from vnpy_core.ports import BusCommand
+from vnpy_core.routers.order_requests import OrderBody
 from vnpy_core.routers.orders import only_gateway, vt_orderid_of
 from vnpy_core.routers.problems import FieldError, Problem
-from vnpy_core.routers.requests import GatewayName, OrderBody, StrategyName, Text
+from vnpy_core.routers.requests import GatewayName, StrategyName, Text
 from vnpy_core.routers.service import Service
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from vnpy_core.enums import (
     StrategyState,
 )
 from vnpy_core.routers import answers
-from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
+from vnpy_core.trading.results import AmendResult, CancelResult, Preview, SubmitResult
 
 _AT = "2026-01-05T01:30:00.123456+00:00"
 
@@ -82,6 +82,10 @@ DOWNLOAD = models.Download(
 SUBMITTED = SubmitResult(
     vt_orderid=ORDER.vt_orderid, orderid=ORDER.orderid, client_order_id="desk-1-000042",
     intent_id="0d4f8a6c0a5b4d2f9a1e7c3b5d6f8a90", order=ORDER,
+)  # fmt: skip
+AMENDED = AmendResult(
+    vt_orderid="SIM.26010500002", orderid="26010500002", client_order_id="desk-1-000043",
+    intent_id="5b0c1f7e2d6a4c3f8e9d0a1b2c3d4e5f", replaces=ORDER.vt_orderid,
 )  # fmt: skip
 PREVIEW = Preview(
     gateway_name="SIM", client_order_id="desk-1-000042",

@@ -12,7 +12,7 @@ from vnpy_core.enums import Scope
 from vnpy_core.routers import answers, auth_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
 from vnpy_core.routers.rules import Rule, Rules
-from vnpy_core.trading.results import Preview, SubmitResult
+from vnpy_core.trading.results import AmendResult, Preview, SubmitResult
 
 _REF = "#/components/schemas/{name}"
 
@@ -22,7 +22,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
     answers.ClassPage, answers.ServicePage, answers.SessionPage, answers.SessionEnded,
-    answers.IntentPage, answers.BatchResult, SubmitResult, Preview, Problem, models.Download,
+    answers.IntentPage, answers.BatchResult, AmendResult, SubmitResult, Preview, Problem, models.Download,
     reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,

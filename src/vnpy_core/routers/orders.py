@@ -12,9 +12,8 @@ from vnpy_core.routers import examples
 from vnpy_core.routers.answers import BatchItem, BatchResult, CancelAllResult, ItemProblem
 from vnpy_core.routers.idempotency import KeyHeader, once
 from vnpy_core.routers.openapi import answer
-from vnpy_core.routers.pages import encoded
-from vnpy_core.routers.requests import (
-    NO_QUERY,
+from vnpy_core.routers.order_requests import (
+    AmendBody,
     BatchBody,
     CancelAllBody,
     CancelBatchBody,
@@ -22,6 +21,8 @@ from vnpy_core.routers.requests import (
     DryRunQuery,
     OrderBody,
 )
+from vnpy_core.routers.pages import encoded
+from vnpy_core.routers.requests import NO_QUERY
 from vnpy_core.routers.service import Service, State
 from vnpy_core.trading.orders import Draft
 from vnpy_core.trading.results import CancelResult, SubmitResult
@@ -33,6 +34,7 @@ OrderPath = Annotated[
 
 def add_order_commands(router: APIRouter, service: Service) -> None:
     _add_sending(router, service)
+    _add_amending(router, service)
     _add_batches(router, service)
     _add_cancelling(router, service)
 
@@ -91,6 +93,43 @@ async def submit(
         return await send(None)
     asked = ("POST /orders", spec, gateway_name, client_order_id)
     return await once(service, scope, idempotency_key, asked, send, sent_again)
+
+
+def _add_amending(router: APIRouter, service: Service) -> None:
+    @router.patch(
+        "/orders/{order_id}",
+        operation_id="amend_order",
+        summary="Amend an order / 改单",
+        description=(
+            "Checks what it would become, cancels it, waits until the venue has confirmed that, and sends what is left "
+            "as a new order with `replaces`; the old one has `replaced_by`. 409 with `filled_meanwhile`: it was filled "
+            "first, the detail says how much. 504 with `cancel_not_confirmed`: nothing was sent, and the old order may "
+            "still be cancelled. "
+            "先撤单，交易所确认后以新价格或数量发送剩余部分；新旧委托以 replaces、replaced_by 关联。"
+            "409 filled_meanwhile：期间已成交；504 cancel_not_confirmed：撤单未确认，未发送新委托。"
+        ),
+        responses=answer(examples.AMENDED, "The new order / 新委托", 404, 409, 503, 504),
+    )
+    async def amend_order(
+        request: Request,
+        order_id: OrderPath,
+        body: AmendBody,
+        query: Annotated[CancelQuery, Query()],
+        idempotency_key: KeyHeader = None,
+    ) -> Response:
+        vt_orderid = vt_orderid_of(order_id, query.gateway_name)
+
+        async def amend(key: KeyUse | None) -> Response:
+            return encoded(await service.amendments.amend(vt_orderid, **body.model_dump(), key=key))
+
+        def amended_again(intents: Sequence[OrderIntent]) -> Response:
+            result = service.amendments.result_of(intents[0])
+            if isinstance(result, CoreError):
+                raise result
+            return encoded(result)
+
+        asked = ("PATCH /orders", vt_orderid, body.model_dump())
+        return await once(service, request.scope, idempotency_key, asked, amend, amended_again)
 
 
 def _add_batches(router: APIRouter, service: Service) -> None:

@@ -10,11 +10,10 @@ from fastapi import Depends, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from vnpy_core.enums import Direction, Exchange, Interval, Offset, OrderStatus, OrderType, Product, parse_enum
-from vnpy_core.models import OrderSpec, to_timestamp
+from vnpy_core.models import to_timestamp
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 
 MAX_LIMIT = 10_000
-MAX_BATCH = 100
 NAMES = "By name, or by vn.py's English or Chinese value / 名称，或 vn.py 的英文、中文取值"
 
 _E = TypeVar("_E", Direction, Exchange, Interval, Offset, OrderStatus, OrderType, Product)
@@ -24,7 +23,7 @@ _VT_SYMBOL = re.compile(rf"^{_SYMBOL}\.({'|'.join(Exchange)})$")
 _OFFSET_WITHOUT_PLUS = re.compile(r" (\d\d:?\d\d)$")
 
 
-def _named(kind: type[_E]) -> BeforeValidator:
+def named(kind: type[_E]) -> BeforeValidator:
     return BeforeValidator(lambda value: parse_enum(kind, value) if isinstance(value, str) else value)
 
 
@@ -56,16 +55,16 @@ def _json_object(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-AnyDirection = Annotated[Direction, _named(Direction)]
-AnyExchange = Annotated[Exchange, _named(Exchange)]
-AnyInterval = Annotated[Interval, _named(Interval)]
+AnyDirection = Annotated[Direction, named(Direction)]
+AnyExchange = Annotated[Exchange, named(Exchange)]
+AnyInterval = Annotated[Interval, named(Interval)]
 BarInterval = Annotated[
-    Literal[Interval.MINUTE, Interval.HOUR, Interval.DAILY, Interval.WEEKLY], _named(Interval)
+    Literal[Interval.MINUTE, Interval.HOUR, Interval.DAILY, Interval.WEEKLY], named(Interval)
 ]
-AnyOffset = Annotated[Offset, _named(Offset)]
-AnyOrderStatus = Annotated[OrderStatus, _named(OrderStatus)]
-AnyOrderType = Annotated[OrderType, _named(OrderType)]
-AnyProduct = Annotated[Product, _named(Product)]
+AnyOffset = Annotated[Offset, named(Offset)]
+AnyOrderStatus = Annotated[OrderStatus, named(OrderStatus)]
+AnyOrderType = Annotated[OrderType, named(OrderType)]
+AnyProduct = Annotated[Product, named(Product)]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Symbol = Annotated[str, Field(pattern=f"^{_SYMBOL}$", examples=["rb2501"])]
 VtSymbol = Annotated[
@@ -86,12 +85,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class _Query(BaseModel):
+class RequestQuery(BaseModel):
     # A misspelt filter must not quietly mean "all of them".
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Nothing(_Query):
+class _Nothing(RequestQuery):
     """No query parameters at all."""
 
 
@@ -111,7 +110,7 @@ def _cursor(table: str) -> Any:
     )
 
 
-class Page(_Query):
+class Page(RequestQuery):
     """One page of a list; each list adds its own cursor."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows on this page / 本页行数")] = 1000
@@ -152,7 +151,7 @@ class PastQuery(Page):
         return to_timestamp(self.start) if self.start else None, to_timestamp(self.end) if self.end else None
 
 
-class ServiceQuery(_Query):
+class ServiceQuery(RequestQuery):
     name: Annotated[
         str | None, Field(min_length=1, max_length=64, description="Of this name / 服务名", examples=["vnpy-core"])
     ] = None
@@ -188,7 +187,7 @@ class OrderQuery(PastQuery):
         return OrderFilter(**_filters(self))
 
 
-class IntentQuery(_Query):
+class IntentQuery(RequestQuery):
     outcome: Annotated[
         Literal["UNKNOWN"], Field(description="What became of the sending; the others are in SQL / 发送结果")
     ] = "UNKNOWN"
@@ -244,17 +243,7 @@ class TickQuery(Page):
     gateway_name: GatewayName | None = None
 
 
-class DryRunQuery(_Query):
-    dry_run: Annotated[bool, Field(description="Check only: send and record nothing / 仅校验")] = False
-
-
-class CancelQuery(_Query):
-    gateway_name: Annotated[
-        GatewayName | None, Field(description="With a plain orderid: its gateway / 使用普通委托号时的接口名")
-    ] = None
-
-
-class HistoryQuery(_Query):
+class HistoryQuery(RequestQuery):
     vt_symbol: VtSymbol
     start: Annotated[Moment | None, Field(description="First moment, with offset / 起始时刻（含时区）")] = None
     end: Annotated[Moment | None, Field(description="Last moment, with offset / 截止时刻（含时区）")] = None
@@ -289,116 +278,9 @@ class DownloadBody(Body):
 
 class TickBarQuery(HistoryQuery):
     interval: Annotated[
-        Annotated[Literal[Interval.MINUTE, Interval.HOUR], _named(Interval)],
+        Annotated[Literal[Interval.MINUTE, Interval.HOUR], named(Interval)],
         Field(description=f"{NAMES}: 1m, 1h"),
     ] = Interval.MINUTE
-
-
-ClientOrderId = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z0-9._:-]{1,64}$",
-        description=(
-            "Good for one order ever; a second use is refused, but after a 503 (not sent) / "
-            "只能使用一次，重复即拒绝；503（未发出）后可再用"
-        ),
-        examples=["desk-1-000042"],
-    ),
-]
-
-
-class OrderBody(Body):
-    """An order to send."""
-
-    symbol: Symbol
-    exchange: Annotated[AnyExchange, Field(description=NAMES)]
-    direction: Annotated[
-        Annotated[Literal[Direction.LONG, Direction.SHORT], _named(Direction)], Field(description=NAMES)
-    ]
-    type: Annotated[AnyOrderType, Field(description=NAMES)]
-    price: Annotated[float, Field(allow_inf_nan=False, description="0 for a market order / 市价单填 0")]
-    volume: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    offset: Annotated[AnyOffset, Field(description=NAMES)] = Offset.NONE
-    gateway_name: Annotated[
-        GatewayName | None,
-        Field(description="May be left out if one gateway alone has the contract / 仅一个接口有该合约时可省略"),
-    ] = None
-    reference: Annotated[Text, Field(description="Who asks, for the list of orders / 来源标识")] = ""
-    client_order_id: ClientOrderId | None = None
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "gateway_name": "SIM", "symbol": "rb2501", "exchange": "SHFE", "direction": "LONG",
-                    "offset": "OPEN", "type": "LIMIT", "price": 3500.0, "volume": 1.0,
-                }
-            ]
-        }
-    )  # fmt: skip
-
-    def spec(self) -> OrderSpec:
-        return OrderSpec(**self.model_dump(exclude={"gateway_name", "client_order_id"}))
-
-
-class BatchOrderBody(OrderBody):
-    """An order of a batch."""
-
-    client_order_id: ClientOrderId
-
-
-class BatchBody(Body):
-    """Orders to send one after the other."""
-
-    orders: Annotated[list[BatchOrderBody], Field(min_length=1, max_length=MAX_BATCH)]
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "orders": [
-                        {
-                            "gateway_name": "SIM", "symbol": "rb2501", "exchange": "SHFE", "direction": "LONG",
-                            "offset": "OPEN", "type": "LIMIT", "price": price, "volume": 1.0,
-                            "client_order_id": client_order_id,
-                        }
-                        for client_order_id, price in (("desk-1-000042", 3500.0), ("desk-1-000043", 3499.0))
-                    ]
-                }
-            ]
-        }
-    )  # fmt: skip
-
-
-class CancelBatchBody(Body):
-    """Orders to cancel."""
-
-    order_ids: Annotated[
-        list[Annotated[Text, Field(min_length=1)]],
-        Field(min_length=1, max_length=MAX_BATCH, description="As in the path of a single one / 与单笔撤单相同"),
-    ]
-    gateway_name: Annotated[
-        GatewayName | None, Field(description="Of plain orderids / 使用普通委托号时的接口名")
-    ] = None
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"order_ids": ["SIM.26010500001", "SIM.26010500002"]}]})
-
-
-class CancelAllBody(Body):
-    """Which active orders to cancel; with no filter at all: every one."""
-
-    vt_symbol: VtSymbol | None = None
-    symbol: Symbol | None = None
-    exchange: Annotated[AnyExchange | None, Field(description=NAMES)] = None
-    gateway_name: GatewayName | None = None
-    direction: Annotated[AnyDirection | None, Field(description=NAMES)] = None
-    reference: Text | None = None
-    strategy: Text | None = None
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"gateway_name": "SIM", "vt_symbol": "rb2501.SHFE"}]})
-
-    def which(self) -> OrderFilter:
-        return OrderFilter(**self.model_dump())
 
 
 class SubscriptionBody(Body):

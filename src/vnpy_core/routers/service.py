@@ -27,7 +27,7 @@ from vnpy_core.security.access import AccessControl
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 from vnpy_core.trading.idempotency import Again, Answer, Do
 from vnpy_core.trading.orders import Draft
-from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
+from vnpy_core.trading.results import AmendResult, CancelResult, Preview, SubmitResult
 
 
 class State(Protocol):
@@ -75,6 +75,19 @@ class Past(Protocol):
         self, which: TradeFilter, start: str | None, end: str | None, cursor: str | None, limit: int
     ) -> PastPage: ...
     async def order(self, vt_orderid: str) -> bytes | None: ...
+
+
+class Amendments(Protocol):
+    async def amend(
+        self,
+        vt_orderid: str,
+        *,
+        price: float | None = None,
+        volume: float | None = None,
+        client_order_id: str | None = None,
+        key: KeyUse | None = None,
+    ) -> AmendResult: ...
+    def result_of(self, intent: OrderIntent) -> AmendResult | CoreError: ...
 
 
 class Idempotency(Protocol):
@@ -135,6 +148,8 @@ class Service(Protocol):
     def orders(self) -> Orders: ...
     @property
     def past(self) -> Past: ...
+    @property
+    def amendments(self) -> Amendments: ...
     @property
     def idempotency(self) -> Idempotency: ...
     @property

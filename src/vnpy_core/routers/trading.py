@@ -23,12 +23,12 @@ from vnpy_core.routers.answers import (
 )
 from vnpy_core.routers.gate import identity_of
 from vnpy_core.routers.openapi import answer
+from vnpy_core.routers.order_requests import CancelQuery
 from vnpy_core.routers.orders import OrderPath, add_order_commands, vt_orderid_of
 from vnpy_core.routers.pages import encoded, json_response, list_page, past_page
 from vnpy_core.routers.requests import (
     NO_QUERY,
     AccountQuery,
-    CancelQuery,
     ContractQuery,
     GatewayQuery,
     IntentQuery,

@@ -63,10 +63,12 @@ class OrderService:
         *,
         timeout_s: float = 5.0,
         client_order_ids: MutableMapping[str, str] | None = None,
+        replaces: MutableMapping[str, str] | None = None,
         checks: PreTradeChecks | None = None,
     ) -> None:
         self.checks = checks
         self.book = IntentBook()
+        self.amending: dict[str, bool] = {}  # whether somebody else has asked for the cancel meanwhile
         self._commands = commands
         self._event_thread = EventThread(call, timeout_s)
         self._orders = read_model.orders
@@ -77,6 +79,7 @@ class OrderService:
             read_model.orders,
             self.book,
             client_order_ids if client_order_ids is not None else {},
+            replaces if replaces is not None else {},
         )
 
     @property
@@ -97,6 +100,8 @@ class OrderService:
         for intent in lost:
             logger.warning("The service ended while order intent %s was being sent: outcome unknown", intent.intent_id)
             reason = "The service ended before the engine had answered."
+            if intent.replaces is not None:
+                reason = f"The service ended while it replaced {intent.replaces}, which may be cancelled."
             await self._submission.record([settled(intent, "UNKNOWN", reason=reason)])
         return lost
 
@@ -105,7 +110,7 @@ class OrderService:
         if client_order_id is not None:
             self.book.refuse_second_use(client_order_id)
         return Preview(
-            gateway_name=gateway_name, client_order_id=client_order_id, order=self._checked(spec, gateway_name)
+            gateway_name=gateway_name, client_order_id=client_order_id, order=self.checked(spec, gateway_name)
         )
 
     async def submit(
@@ -121,8 +126,8 @@ class OrderService:
             Unavailable: it came to nobody; ``client_order_id`` may be used again.
             OutcomeUnknown: it may have been sent. Never repeat it without a look at the order list.
         """
-        intent = self._intent(spec, gateway_name, client_order_id)
-        (result,) = await self._submission.send([intent], self._with_intents(key, [intent]))
+        intent = self.intent(spec, gateway_name, client_order_id)
+        (result,) = await self._submission.send([intent], self.with_intents(key, [intent]))
         if isinstance(result, CoreError):
             raise result
         return result
@@ -139,7 +144,7 @@ class OrderService:
         intents: list[OrderIntent] = []
         for draft in drafts:
             try:
-                intent = self._intent(draft.spec, draft.gateway_name, draft.client_order_id)
+                intent = self.intent(draft.spec, draft.gateway_name, draft.client_order_id)
             except CoreError as error:
                 answers.append(error)
                 continue
@@ -147,7 +152,7 @@ class OrderService:
             intents.append(intent)
             answers.append(None)
         try:
-            sent = await self._submission.send(intents, self._with_intents(key, intents)) if intents else []
+            sent = await self._submission.send(intents, self.with_intents(key, intents)) if intents else []
         except Unavailable as error:
             sent = [error] * len(intents)
         results = iter(sent)
@@ -165,18 +170,20 @@ class OrderService:
             Conflict: it is no longer active.
             OutcomeUnknown: the request may or may not have gone out; repeating it does no harm.
         """
-        (error,) = await self._cancel([vt_orderid])
+        self._stop_amending([vt_orderid])
+        (error,) = await self.hand_over_cancels([vt_orderid])
         if error is not None:
             raise error
         return CancelResult(vt_orderid=vt_orderid, accepted=True)
 
     async def cancel_batch(self, vt_orderids: Sequence[str]) -> list[CancelResult]:
         """Ask for the cancel of each, in one call of the event thread; one that fails holds up no other."""
+        self._stop_amending(vt_orderids)
         return [
             CancelResult(vt_orderid=vt_orderid, accepted=True)
             if error is None
             else CancelResult(vt_orderid=vt_orderid, accepted=False, code=error.error_code, detail=error.detail)
-            for vt_orderid, error in zip(vt_orderids, await self._cancel(vt_orderids), strict=True)
+            for vt_orderid, error in zip(vt_orderids, await self.hand_over_cancels(vt_orderids), strict=True)
         ]
 
     async def cancel_all(self, which: OrderFilter) -> list[CancelResult]:
@@ -189,7 +196,12 @@ class OrderService:
         """Wait for submissions that are on their way, and give up those that the engine has not answered by then."""
         await self._submission.close(timeout_s)
 
-    async def _cancel(self, vt_orderids: Sequence[str]) -> list[CoreError | None]:
+    def _stop_amending(self, vt_orderids: Sequence[str]) -> None:
+        """Have nothing sent in the place of these: who cancels an order wants it gone."""
+        for vt_orderid in self.amending.keys() & set(vt_orderids):
+            self.amending[vt_orderid] = True
+
+    async def hand_over_cancels(self, vt_orderids: Sequence[str]) -> list[CoreError | None]:
         """Return for each why its cancel was not handed over; ``None``: it was."""
         errors: dict[str, CoreError | None] = {}
         for vt_orderid in vt_orderids:
@@ -200,10 +212,10 @@ class OrderService:
                 )
         wanted = [vt_orderid for vt_orderid in dict.fromkeys(vt_orderids) if vt_orderid not in errors]
         if wanted:
-            errors |= zip(wanted, await self._hand_over_cancels(wanted), strict=True)
+            errors |= zip(wanted, await self._call_cancels(wanted), strict=True)
         return [errors[vt_orderid] for vt_orderid in vt_orderids]
 
-    async def _hand_over_cancels(self, vt_orderids: Sequence[str]) -> list[CoreError | None]:
+    async def _call_cancels(self, vt_orderids: Sequence[str]) -> list[CoreError | None]:
         call = Series(self._commands.cancel_order, vt_orderids)
         unsent: CoreError = Unavailable("The engine did not come to it in time; it was withdrawn.")
         try:
@@ -228,14 +240,27 @@ class OrderService:
                 errors.append(None)
         return errors
 
-    def _checked(self, spec: OrderSpec, gateway_name: str) -> OrderSpec:
+    async def send(self, intent: OrderIntent) -> SubmitResult:
+        """Send what ``intent`` is of, after its checks; raises as ``submit``."""
+        (result,) = await self._submission.send([intent])
+        if isinstance(result, CoreError):
+            raise result
+        return result
+
+    async def record(self, intent: OrderIntent) -> None:
+        """Journal what became of ``intent``; if that is not possible now, later."""
+        await self._submission.record([intent])
+
+    def checked(self, spec: OrderSpec, gateway_name: str) -> OrderSpec:
         return spec if self.checks is None else self.checks.pass_or_refuse(spec, gateway_name)
 
-    def _intent(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None) -> OrderIntent:
+    def intent(
+        self, spec: OrderSpec, gateway_name: str, client_order_id: str | None, replaces: str | None = None
+    ) -> OrderIntent:
         """Return the intent of an order that may be sent, or raise why it may not."""
         if client_order_id is not None:
             self.book.refuse_second_use(client_order_id)
-        spec = self._checked(spec, gateway_name)
+        spec = self.checked(spec, gateway_name)
         intent_id = uuid.uuid4().hex
         return OrderIntent(
             intent_id=intent_id,
@@ -250,9 +275,10 @@ class OrderService:
             volume=spec.volume,
             reference=spec.reference,
             created=now_timestamp(),
+            replaces=replaces,
         )
 
-    def _with_intents(self, key: KeyUse | None, intents: Sequence[OrderIntent]) -> KeyUse | None:
+    def with_intents(self, key: KeyUse | None, intents: Sequence[OrderIntent]) -> KeyUse | None:
         """Return ``key`` as it is journaled with ``intents``, which are followed for it from now on."""
         if key is None:
             return None

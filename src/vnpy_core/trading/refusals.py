@@ -22,16 +22,21 @@ ENGINE: Mapping[str, tuple[int, str]] = {
     "unavailable": (503, "the journal cannot be written, or the service is being stopped; nothing was sent"),
     "outcome_unknown": (504, "it was handed over, and nobody has said what became of it: `GET /trading/intents`"),
     "not_journaled": (504, "it was sent as `vt_orderid`, and the journal cannot record it now"),
-    "unknown_order": (404, "of a cancel: nobody knows the order"),
-    "order_not_active": (409, "of a cancel: the order is filled, cancelled or rejected"),
+    "amendment_under_way": (409, "the order is being amended"),
+    "filled_meanwhile": (409, "of an amendment: the order was filled, or more of it than the new volume"),
+    "cancelled_meanwhile": (409, "of an amendment: somebody else cancelled the order, or the venue rejected it"),
+    "replacement_not_sent": (409, "of an amendment: the order is cancelled, and nothing could be sent in its place"),
+    "cancel_not_confirmed": (504, "of an amendment: the cancel was not confirmed in time, and nothing was sent"),
+    "unknown_order": (404, "of a cancel or an amendment: nobody knows the order"),
+    "order_not_active": (409, "of a cancel or an amendment: the order is filled, cancelled or rejected"),
 }
 _HEAD = """\
 # Why an order was not sent
 
 Every error is a problem document; its `code` is for programs, its `detail` for people. What a check refuses leaves no
 trace: nothing is journaled, and its `client_order_id` may be used again. 503 always means that nothing was sent, 504
-that it may have been. An order that the exchange refuses later is a 201 whose order becomes `REJECTED`, with
-`rejected_reason`.
+that it may have been (but for `cancel_not_confirmed`). An order that the exchange refuses later is a 201 whose order
+becomes `REJECTED`, with `rejected_reason`.
 
 | code | status | when |
 |---|---|---|

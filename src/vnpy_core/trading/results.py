@@ -17,6 +17,17 @@ class SubmitResult(msgspec.Struct, frozen=True, kw_only=True):
     order: Order | None = None
 
 
+class AmendResult(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was sent in the place of ``replaces``, which is cancelled; its volume is what was left of it."""
+
+    vt_orderid: str
+    orderid: str
+    client_order_id: str
+    intent_id: str
+    replaces: str
+    order: Order | None = None
+
+
 class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
     """``accepted``: handed to the gateway; what came of it is told by the order's next state."""
 

@@ -51,7 +51,7 @@ class StateTable(Protocol):
 class Submission:
     """Loop only; what it has begun goes on to its end even if the caller is cancelled.
 
-    ``client_order_ids`` is the bridge's map, written on its thread.
+    ``client_order_ids`` and ``replaces`` are the bridge's maps, written on its thread.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class Submission:
         orders: StateTable,
         book: IntentBook,
         client_order_ids: MutableMapping[str, str],
+        replaces: MutableMapping[str, str],
     ) -> None:
         self._commands = commands
         self._event_thread = event_thread
@@ -69,6 +70,7 @@ class Submission:
         self._orders = orders
         self._book = book
         self._client_order_ids = client_order_ids
+        self._replaces = replaces
         self._first_states: dict[str, asyncio.Future[Order]] = {}
         self._sent: dict[str, OrderIntent] = {}  # written on the event thread
         self._taken: dict[str, asyncio.Future[None]] = {}
@@ -157,6 +159,8 @@ class Submission:
         vt_orderid = self._commands.send_order(intent.gateway_name, spec_of(intent))
         if intent.client_order_id is not None:
             self._client_order_ids[vt_orderid] = intent.client_order_id
+        if intent.replaces is not None:
+            self._replaces[vt_orderid] = intent.replaces
         self._sent[vt_orderid] = intent
         return vt_orderid
 

@@ -41,6 +41,7 @@ from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers import examples
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
+from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.orders import OrderService
@@ -96,7 +97,8 @@ def _key(latest: Latest) -> str:
 class Engine:
     """Takes every order of a symbol it knows, and keeps it until it is cancelled.
 
-    ``failure`` is what every sending raises, ``failures`` what the sending of that number does.
+    ``failure`` is what every sending raises, ``failures`` what the sending of that number does; ``on_cancel`` takes
+    the place of what a cancel does.
     """
 
     def __init__(self, state: ReadModel, emit: Callable[[Model], None]) -> None:
@@ -107,6 +109,8 @@ class Engine:
         self.asked = 0
         self.count = 0
         self.sent = asyncio.Event()
+        self.cancelled: list[str] = []
+        self.on_cancel: Callable[[str], None] | None = None
 
     def call(self, fn: Callable[[], Any]) -> Future[Any]:
         future: Future[Any] = Future()
@@ -136,6 +140,10 @@ class Engine:
         return vt_orderid
 
     def cancel_order(self, vt_orderid: str) -> None:
+        self.cancelled.append(vt_orderid)
+        if self.on_cancel is not None:
+            self.on_cancel(vt_orderid)
+            return
         event = self._state.orders.get(vt_orderid)
         if event is None:
             raise NotFound(f"no order {vt_orderid}", code="unknown_order")
@@ -326,6 +334,7 @@ class MemoryService:
             self.engine, self.engine.call, self.pipeline, self.read_model, timeout_s=1,
             checks=PreTradeChecks(self.read_model),
         )  # fmt: skip
+        self.amendments = Amendments(self.orders, self.pipeline, self.read_model.orders, timeout_s=0.2)
         self.idempotency = IdempotencyKeys(self.pipeline, self.journal, self.orders.book)
         self.gateways = Gateways(self.read_model, emit)
         self.strategies = Strategies(emit)

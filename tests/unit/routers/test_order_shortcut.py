@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from tests.unit.routers.memory_service import Api
 from tests.unit.routers.test_trading import ORDER
 
+from vnpy_core.routers.order_requests import OrderBody
 from vnpy_core.routers.order_shortcut import plain_order
-from vnpy_core.routers.requests import OrderBody
 
 NASTY = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(), st.text(max_size=4), st.lists(st.none()),

@@ -71,7 +71,7 @@ async def test_errors_are_problem_documents(api: Api) -> None:
     ("method", "path", "allow"),
     [
         ("PATCH", "/trading/orders", "GET, POST"),
-        ("PUT", "/trading/orders/SIM.1", "DELETE, GET"),
+        ("PUT", "/trading/orders/SIM.1", "DELETE, GET, PATCH"),
         ("PUT", "/trading/orders/cancel-all", "POST"),
         ("POST", "/strategies/classes", "GET"),
         ("HEAD", "/data/bars", "GET"),
