@@ -16,7 +16,11 @@ COLUMNS = (("orders", "replaces"), ("orders", "replaced_by"), ("order_intents", 
 
 def upgrade() -> None:
     for table, column in COLUMNS:
-        op.add_column(table, sa.Column(column, sa.String(201)))
+        if op.get_bind().dialect.name == "sqlite":
+            # SQLite keeps this text, and SQLAlchemy takes the rest of the line for part of the computed column before.
+            op.execute(f"ALTER TABLE {table} ADD COLUMN {column}\nVARCHAR(201)")
+        else:
+            op.add_column(table, sa.Column(column, sa.String(201)))
 
 
 def downgrade() -> None:
