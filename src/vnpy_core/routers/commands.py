@@ -1,8 +1,9 @@
 """CommandDesk: commands that other services send by the bus, checked, done once, and answered as REST would.
 
 A command is signed over its full topic and its body, so that it is good for nothing else; it is refused when it is old;
-and when it comes again it is answered as before, also after a restart. An order has the command's id as its
-``client_order_id`` if it has none of its own: so even a crash between order and answer does not let it out twice.
+and when it comes again it is answered as before, also after a restart. An order goes out under the command's id as its
+idempotency key, and as its ``client_order_id`` if it has none of its own: so even a crash between order and answer does
+not let it out twice, and one whose outcome was unknown is answered with what has become known.
 """
 
 import asyncio
@@ -20,19 +21,34 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vnpy_core.config.settings import BusSettings
 from vnpy_core.data.journal_file import Latest
-from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, Unauthorized, Unavailable
+from vnpy_core.errors import (
+    Conflict,
+    CoreError,
+    Invalid,
+    NotFound,
+    OrderRefused,
+    OutcomeUnknown,
+    Unauthorized,
+    Unavailable,
+)
 from vnpy_core.events import Event, decode_fact
-from vnpy_core.models import CommandRecord, Model, Timestamp, now_timestamp
+from vnpy_core.models import CommandRecord, KeyUse, Model, OrderIntent, Timestamp, now_timestamp
 from vnpy_core.ports import BusCommand
 from vnpy_core.routers.order_requests import OrderBody
 from vnpy_core.routers.orders import only_gateway, vt_orderid_of
 from vnpy_core.routers.problems import FieldError, Problem
 from vnpy_core.routers.requests import GatewayName, StrategyName, Text
 from vnpy_core.routers.service import Service
+from vnpy_core.trading.idempotency import Answer
+from vnpy_core.trading.results import SubmitResult
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 20_000
+_OWNER = "command bus"  # no user has a blank in the name
+_ERRORS: Mapping[int, type[CoreError]] = {
+    kind.status: kind for kind in (NotFound, OrderRefused, Unavailable, OutcomeUnknown)
+}
 _WARN_INTERVAL_S = 60.0
 
 B = TypeVar("B", bound=BaseModel)
@@ -61,6 +77,12 @@ class CommandAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     status: Annotated[int, msgspec.Meta(examples=[201])]
     data: msgspec.Raw | None = None
     problem: Problem | None = None
+
+
+class _Status(msgspec.Struct):
+    """An answer, as far as it matters whether it is the last word."""
+
+    status: int
 
 
 class CancelCommand(BaseModel):
@@ -131,9 +153,11 @@ class CommandDesk:
             digest = hashlib.sha256(command.topic.encode() + b"\n" + command.body).hexdigest()
             if (record := self._answered.get(command_id)) is not None:
                 _require_same(command_id, record.digest, digest)
-                return record.answer.encode()
+                if not _may_be_known_now(command.topic, record):
+                    return record.answer.encode()
             if (running := self._under_way.get(command_id)) is None:
-                self._require_fresh(envelope)
+                if record is None:
+                    self._require_fresh(envelope)
                 task = asyncio.create_task(self._do(command.topic, envelope, digest))
                 running = self._under_way[command_id] = digest, task
                 task.add_done_callback(lambda _: self._under_way.pop(envelope.command_id, None))
@@ -213,7 +237,29 @@ class CommandDesk:
         spec = body.spec()
         gateway_name = body.gateway_name or only_gateway(self._service.read_model, spec.vt_symbol)
         client_order_id = body.client_order_id or envelope.command_id
-        return 201, await self._service.orders.submit(spec, gateway_name, client_order_id)
+        errors: list[CoreError] = []
+
+        async def send(key: KeyUse) -> Answer:
+            try:
+                sent = await self._service.orders.submit(spec, gateway_name, client_order_id, key)
+            except CoreError as error:
+                errors.append(error)
+                return _problem_answer(error)
+            return Answer(201, msgspec.json.encode(sent))
+
+        def sent_again(intents: Sequence[OrderIntent]) -> Answer:
+            result = self._service.orders.result_of(intents[0])
+            if isinstance(result, CoreError):
+                return _problem_answer(result)
+            return Answer(201, msgspec.json.encode(result))
+
+        asked = ("command.order.submit", spec, gateway_name, client_order_id)
+        answer = await self._service.idempotency.run(_OWNER, envelope.command_id, asked, send, sent_again)
+        if errors:
+            raise errors[0]
+        if answer.status != 201:
+            raise _error_of(answer)
+        return 201, msgspec.json.decode(answer.body, type=SubmitResult)
 
     async def _cancel(self, envelope: CommandEnvelope) -> tuple[int, msgspec.Struct]:
         body = _body(CancelCommand, envelope)
@@ -224,6 +270,24 @@ class CommandDesk:
 
     async def _stop(self, envelope: CommandEnvelope) -> tuple[int, msgspec.Struct]:
         return 200, await self._service.strategies.stop(_body(StrategyCommand, envelope).strategy_name)
+
+
+def _may_be_known_now(topic: str, record: CommandRecord) -> bool:
+    """Tell whether the outcome of an order was unknown when it was answered: then its key is asked again."""
+    if topic != "command.order.submit":
+        return False
+    return msgspec.json.decode(record.answer, type=_Status).status == OutcomeUnknown.status
+
+
+def _problem_answer(error: CoreError) -> Answer:
+    """Return what the key keeps of an order that was not sent, or is not known to be."""
+    return Answer(error.status, msgspec.json.encode(_refusal(None, error).problem))
+
+
+def _error_of(answer: Answer) -> CoreError:
+    problem = msgspec.json.decode(answer.body, type=Problem)
+    kind = _ERRORS.get(answer.status, CoreError)
+    return kind(problem.detail, code=problem.code, vt_orderid=problem.vt_orderid, intent_id=problem.intent_id)
 
 
 def sign(secret: bytes, full_topic: str, body: bytes) -> str:

@@ -12,7 +12,7 @@ from tests.unit.routers.memory_service import MemoryService
 
 from vnpy_core.config.settings import BusSettings
 from vnpy_core.data.journal_file import JournalRecord, Latest
-from vnpy_core.errors import Unavailable
+from vnpy_core.errors import OutcomeUnknown, Unavailable
 from vnpy_core.models import CommandRecord, to_timestamp
 from vnpy_core.ports import BusCommand
 from vnpy_core.routers.commands import CommandDesk, sign
@@ -265,11 +265,9 @@ async def test_an_order_whose_answer_was_lost_in_a_crash_is_not_sent_again(
     service: MemoryService, sender: Sender
 ) -> None:
     body = {"command_id": "c-1", "ts": to_timestamp(datetime.now(UTC)), "data": ORDER}
-    await sender.send_raw(SUBMIT, body)
+    first = await sender.send_raw(SUBMIT, body)
     forgetful = CommandDesk(service, service.pipeline, SETTINGS)
-    answer = await Sender(forgetful).send_raw(SUBMIT, body)
-    assert (answer["status"], answer["problem"]["code"]) == (409, "duplicate_client_order_id")
-    assert answer["problem"]["vt_orderid"] == "SIM.1"
+    assert (first["status"], await Sender(forgetful).send_raw(SUBMIT, body)) == (201, first)
     assert sent(service) == 1
 
 
@@ -343,3 +341,25 @@ async def test_an_answer_that_cannot_be_journaled_is_given_and_kept(service: Mem
     assert first["status"] == 201
     assert await other.send_raw(SUBMIT, body) == first
     assert [record.command_id for record in pipeline.emitted] == ["c-1"]
+
+
+async def test_an_order_whose_outcome_was_unknown_is_answered_with_what_is_known_now(
+    service: MemoryService, sender: Sender
+) -> None:
+    service.engine.failure = OutcomeUnknown("The line broke.")
+    body = {"command_id": "c-1", "ts": to_timestamp(datetime.now(UTC) - timedelta(seconds=29)), "data": ORDER}
+    first = await sender.send_raw(SUBMIT, body)
+    assert (first["status"], await sender.send_raw(SUBMIT, body)) == (504, first)
+    (unknown,) = service.orders.unknown
+    service.orders.book.put(msgspec.structs.replace(unknown, outcome="SENT", vt_orderid="SIM.7", reason=None))
+    service.engine.failure = None
+    now = await sender.send_raw(SUBMIT, body)
+    assert (now["status"], now["data"]["vt_orderid"]) == (201, "SIM.7")
+    assert await sender.send_raw(SUBMIT, body) == now
+    assert service.engine.count == 0
+
+
+async def test_orders_of_the_bus_pass_the_checks(service: MemoryService, sender: Sender) -> None:
+    refused = await sender.send(SUBMIT, ORDER | {"price": 3500.5})
+    assert (refused["status"], refused["problem"]["code"]) == (409, "price_tick")
+    assert service.engine.count == 0
