@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import engines, live, outage
+from bench import engines, live, outage, stall
 from bench.live import Plan
 from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
@@ -22,6 +22,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "spool": engines.spool,
     "ws": live.ws,
     "http": live.http,
+    "stall": stall.stall,
     "start": live.start,
     "outage": outage.outage,
 }
@@ -52,6 +53,8 @@ or half the time.
   the machine's monotonic clock, in `turnover`), and one picows process with {clients} connections on core {core} reads
   it out of the raw frame: latency is from the tick's creation to its arrival in the client. A tick counts as delivered
   if it arrives within {drain:g} s of the feed's end. Each feed lasts {feed:g} s, after a warm-up.
+- **One that has stopped**: {stalled} clients read {mixed:,} events a second for {stall:g} s, 100 of them facts, alone
+  and beside one that has subscribed to the same and reads nothing. {timed} of them time each arrival, all count.
 - **Requests**: `GET` by {reader} with {connections} connections, of the 1,000 orders that rest since the gateway
   connected. VnPy Core repeats the bytes of a list until one of its rows changes; in the second row they change all the
   time. `POST` by a small asyncio client, every order different, of the type FAK, which the gateway answers with
@@ -72,6 +75,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--side", choices=("product", "peer"), help="measure one of the two services alone")
     parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--output", type=Path, help="the file to write; default: RESULTS.md after a complete run")
+    parser.add_argument("--seconds", type=float, help="how long a run of the section stall takes; default 60")
     options = parser.parse_args(given)
     wanted = options.only.split(",") if options.only else list(SECTIONS)
     if unknown := set(wanted) - set(SECTIONS):
@@ -87,9 +91,13 @@ def main(given: Sequence[str]) -> int:
     # An end by SIGTERM unwinds as Ctrl-C does, so that no server is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.quick:
-        plan = Plan(rounds=options.rounds or 1, feed_s=2, drain_s=4, rates=(1_000, 10_000), http_s=1, idle_s=3)
+        plan = Plan(
+            rounds=options.rounds or 1, feed_s=2, drain_s=4, rates=(1_000, 10_000), http_s=1, idle_s=3, stall_s=5
+        )
     else:
         plan = Plan(rounds=options.rounds or 3)
+    if options.seconds:
+        plan = replace(plan, stall_s=options.seconds)
     if options.side:
         plan = replace(plan, sides=(options.side,))
     described, began = machine(), time.monotonic()
@@ -126,6 +134,10 @@ def render(rows: list[Row], described: list[str], plan: Plan, seconds: float) ->
         reader="wrk (1 thread)" if shutil.which("wrk") else "a small asyncio client (wrk is not installed)",
         connections=live.GET_CONNECTIONS,
         idle=plan.idle_s,
+        stalled=stall.CLIENTS,
+        timed=stall.TIMED,
+        mixed=stall.EVENTS_PER_S,
+        stall=plan.stall_s,
         ticks=outage.TICKS_PER_S,
     )
     described = [*described, f"Rounds: {plan.rounds}, in turn; the run took {seconds:.0f} s"]

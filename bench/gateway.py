@@ -2,8 +2,9 @@
 
 A vn.py gateway as any other, configured by its class path on our side and added by ``add_gateway`` on the peer's.
 Its setting ``control`` is the path of a Unix socket; a line ``{"what": "ticks", "rate": 1000, "count": 5000}`` there
-starts a feed (or ``orders``: changes of the resting ones; or ``facts``: such that carry a time, as the ticks do) and is
-answered, once the last one is pushed, with what was sent and how well the pace was kept.
+starts a feed (or ``orders``: changes of the resting ones; or ``facts``: such that carry a time, as the ticks do; or
+``mixed``: ticks and facts) and is answered, once the last one is pushed, with what was sent and how well the pace was
+kept.
 """
 
 import json
@@ -33,6 +34,7 @@ from bench.servers import SYMBOLS
 ZONE = ZoneInfo("Asia/Shanghai")
 EXCHANGE = Exchange.SHFE
 BURST_S = 0.001
+MIXED = 50  # in a mixed feed each such one is a fact
 
 
 class BenchGateway(BaseGateway):
@@ -105,7 +107,10 @@ class BenchGateway(BaseGateway):
             with connection, connection.makefile("rw", encoding="utf-8") as lines:
                 for line in lines:
                     wanted = json.loads(line)
-                    pushes = {"ticks": self._push_tick, "orders": self._push_order, "facts": self._push_fact}
+                    pushes = {
+                        "ticks": self._push_tick, "orders": self._push_order, "facts": self._push_fact,
+                        "mixed": self._push_mixed,
+                    }  # fmt: skip
                     report = self._feed(pushes[wanted["what"]], wanted["rate"], wanted["count"])
                     lines.write(json.dumps(report) + "\n")
                     lines.flush()
@@ -129,6 +134,7 @@ class BenchGateway(BaseGateway):
         late.sort()
         return {
             "sent": sent,
+            "facts": len(range(0, sent, MIXED)),
             "seconds": seconds,
             "first_ns": first_ns,
             "late_p99_ms": late[int(len(late) * 0.99)] * 1e3,
@@ -158,6 +164,13 @@ class BenchGateway(BaseGateway):
         order.traded = (order.traded + 0.5) % order.volume
         order.status = Status.PARTTRADED
         self.on_order(copy(order))
+
+    def _push_mixed(self, number: int) -> None:
+        """Push ticks, and a fact now and then."""
+        if number % MIXED:
+            self._push_tick(number)
+        else:
+            self._push_fact(number // MIXED)
 
     def _push_fact(self, number: int) -> None:
         """Tell a resting order once more, with the moment of that in ``reference``, as a tick has it in turnover."""

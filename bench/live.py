@@ -45,6 +45,7 @@ class Plan:
     rates: tuple[int, ...] = (1_000, 3_000, 10_000)
     http_s: float = 3.0
     idle_s: float = 10.0
+    stall_s: float = 60.0
     sides: tuple[str, ...] = ("product", "peer")
 
 
@@ -147,9 +148,12 @@ def stream(server: Server, plan: Plan) -> Sample:
 
 @contextmanager
 def load_client(
-    server: Server, hello: str | None = None, clients: int = CLIENTS
+    server: Server, hello: str | None = None, clients: int = CLIENTS, timed: int | None = None
 ) -> Iterator[Callable[[dict[str, Any], float], dict[str, Any]]]:
-    spec = {"url": server.ws_url, "hello": hello or server.ws_hello, "headers": {}, "clients": clients}
+    spec = {
+        "url": server.ws_url, "hello": hello or server.ws_hello, "headers": {}, "clients": clients,
+        "timed": clients if timed is None else timed,
+    }  # fmt: skip
     command = [sys.executable, "-m", "bench.ws_client", json.dumps(spec)]
     with temporary_folder() as folder, Process("ws-client", command, folder, piped=True) as process:
         stdin, stdout = process.popen.stdin, process.popen.stdout

@@ -21,14 +21,17 @@ import uvloop
 from bench.processes import CLIENT_CORES
 
 STAMP = re.compile(rb'"(?:turnover|reference)": ?"?(\d+)')  # of a tick, of an order
+FACT, TICK = b'"vt_orderid"', b'"turnover"'
 STALL_S = 3.0
 
 
 class Client(picows.WSListener):  # type: ignore[misc]
-    """Keep, for each frame with ticks, when it arrived and the stamps in it."""
+    """Keep, for each frame with ticks or orders, when it arrived and the stamps in it; or count only."""
 
-    def __init__(self, hello: str | None) -> None:
+    def __init__(self, hello: str | None, timed: bool) -> None:
         self._hello = hello
+        self._timed = timed
+        self.facts = 0
         self.frames: list[tuple[int, list[bytes]]] = []
         self.ticks = 0
         self.bytes = 0
@@ -46,7 +49,13 @@ class Client(picows.WSListener):  # type: ignore[misc]
         if frame.msg_type == picows.WSMsgType.PING:
             transport.send_pong(frame.get_payload_as_bytes())
             return
-        stamps = STAMP.findall(frame.get_payload_as_memoryview())
+        payload = frame.get_payload_as_bytes()
+        facts = payload.count(FACT)
+        self.facts += facts
+        if not self._timed:
+            self.ticks += payload.count(TICK) + facts
+            return
+        stamps = STAMP.findall(payload)
         if stamps:
             self.frames.append((now, stamps))
             self.ticks += len(stamps)
@@ -54,11 +63,11 @@ class Client(picows.WSListener):  # type: ignore[misc]
 
     def clear(self) -> None:
         self.frames.clear()
-        self.ticks = self.bytes = 0
+        self.ticks = self.facts = self.bytes = 0
 
 
-async def run(url: str, hello: str | None, headers: dict[str, str], count: int) -> None:
-    clients = [Client(hello) for _ in range(count)]
+async def run(url: str, hello: str | None, headers: dict[str, str], count: int, timed: int) -> None:
+    clients = [Client(hello, number < timed) for number in range(count)]
     for client in clients:
         await picows.ws_connect(
             lambda client=client: client, url, enable_auto_pong=False, max_frame_size=64 * 2**20, extra_headers=headers
@@ -112,6 +121,8 @@ def summary(clients: list[Client], first_ns: int, sent: int) -> dict[str, Any]:
     return {
         "delivered": delivered,
         "expected": sent * len(clients),
+        "least_facts": min(client.facts for client in clients),
+        "least_ticks": min(client.ticks - client.facts for client in clients),
         "disconnected": sum(client.disconnected for client in clients),
         "frames": sum(len(client.frames) for client in clients),
         "bytes": sum(client.bytes for client in clients),
@@ -137,7 +148,7 @@ def answer(value: dict[str, Any]) -> None:
 def main(arguments: Iterable[str]) -> None:
     spec = json.loads(next(iter(arguments)))
     os.sched_setaffinity(0, CLIENT_CORES)
-    uvloop.run(run(spec["url"], spec["hello"], spec["headers"], spec["clients"]))
+    uvloop.run(run(spec["url"], spec["hello"], spec["headers"], spec["clients"], spec["timed"]))
 
 
 if __name__ == "__main__":
