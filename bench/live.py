@@ -151,7 +151,7 @@ def load_client(
     server: Server, hello: str | None = None, clients: int = CLIENTS, timed: int | None = None
 ) -> Iterator[Callable[[dict[str, Any], float], dict[str, Any]]]:
     spec = {
-        "url": server.ws_url, "hello": hello or server.ws_hello, "headers": {}, "clients": clients,
+        "url": server.ws_url, "hello": hello or server.ws_hello, "headers": server.ws_headers, "clients": clients,
         "timed": clients if timed is None else timed,
     }  # fmt: skip
     command = [sys.executable, "-m", "bench.ws_client", json.dumps(spec)]

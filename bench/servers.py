@@ -53,6 +53,10 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def ws_headers(self) -> dict[str, str]:
+        return {name: value for name, value in self.headers.items() if name == "Authorization"}
+
+    @property
     def ws_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}{self.ws_path}"
 

@@ -80,10 +80,11 @@ def stopped_client(server: Server, hello: str | None) -> Iterator[None]:
         connection.connect(("127.0.0.1", server.port))
         address = urlsplit(server.ws_url)
         path = f"{address.path}?{address.query}" if address.query else address.path
+        headers = "".join(f"{name}: {value}\r\n" for name, value in server.ws_headers.items())
         key = base64.b64encode(os.urandom(16)).decode()
         connection.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n".encode()
         )
         while b"\r\n\r\n" not in connection.recv(4096, socket.MSG_PEEK):
             pass

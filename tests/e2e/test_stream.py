@@ -107,7 +107,7 @@ def test_the_examples_of_the_page_run(service: Start, capsys: pytest.CaptureFixt
     examples = examples_of("client.md")
     assert len(examples) == 3
     for example in examples:
-        exec(example.replace("http://127.0.0.1:8006", core.url), names)  # noqa: S102 -- our own page
+        exec(example.replace("http://127.0.0.1:8006", core.url).replace("vck_…", ADMIN_KEY), names)  # noqa: S102 -- our own page
     printed = capsys.readouterr().out
     assert "NOTTRADED" in printed
     assert "tick.rb2605.SHFE" in printed

@@ -153,6 +153,9 @@ class Connection:
 
     # -- credentials
 
+    def forget_tokens(self) -> None:
+        self._tokens = None
+
     async def ws_ticket(self) -> str:
         """Return what opens one WebSocket."""
         return (await self.call("POST", "/auth/ws-ticket", _Ticket)).ticket

@@ -7,6 +7,7 @@ from typing import Generic, Self
 
 import httpx
 
+from vnpy_core.client.auth import Auth
 from vnpy_core.client.connection import Connection
 from vnpy_core.client.data import Data
 from vnpy_core.client.mode import Async, Blocking, LoopThread, Mode
@@ -38,6 +39,7 @@ class _Client(Generic[Mode]):
             url, token=token, username=username, password=password, totp=totp, timeout_s=timeout_s, tls=tls,
             transport=transport,
         )  # fmt: skip
+        self.auth: Auth[Mode] = Auth(self._connection, self._thread)
         self.trading: Trading[Mode] = Trading(self._connection, self._thread)
         self.strategies: Strategies[Mode] = Strategies(self._connection, self._thread)
         self.data: Data[Mode] = Data(self._connection, self._thread)

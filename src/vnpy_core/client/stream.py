@@ -22,7 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Subprotocol
 
 from vnpy_core.client.connection import Connection
-from vnpy_core.client.errors import ServerError, StreamEnded, Unreachable
+from vnpy_core.client.errors import RateLimited, ServerError, StreamEnded, Unreachable
 from vnpy_core.client.mode import LoopThread
 from vnpy_core.events import kind_of
 from vnpy_core.models import Model
@@ -33,6 +33,7 @@ PING_INTERVAL_S = 5.0
 ANSWER_TIMEOUT_S = 30.0
 BACKOFF_S = (0.1, 5.0)
 MAX_FRAME_BYTES = 64 << 20
+_AGAIN = (ServerError, RateLimited)
 # A session that an operator has ended does not come again by itself.
 _ENDED = 4000
 
@@ -157,7 +158,7 @@ class AsyncStream:
                 if self._ws is None:
                     await self._open()
                 self._ready.extend(await self._next())
-            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, Unreachable, ServerError) as error:
+            except (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, Unreachable, *_AGAIN) as error:
                 await self._lost(error)
         events = list(self._ready)
         self._ready.clear()
@@ -295,13 +296,18 @@ class AsyncStream:
             return
         if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code == _ENDED:
             raise StreamEnded(error.rcvd.code, error.rcvd.reason) from error
-        if isinstance(error, InvalidStatus) and 400 <= error.response.status_code < 500:
+        if isinstance(error, InvalidStatus) and self._is_refusal(error.response.status_code):
             raise StreamEnded(error.response.status_code, "The service refused the connection.") from error
         first, longest = BACKOFF_S
         delay = min(longest, first * 2 ** min(self._failures, 10))
         self._failures += 1
         logger.info("The stream is cut at seq %s, and comes again: %r", self._seq, error)
         await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 -- many clients must not come at once
+
+    def _is_refusal(self, status: int) -> bool:
+        """Tell whether there is no use in coming again. A ticket may have been lost in a restart; the next will do."""
+        again = {408, 429} | ({401} if self._connection.has_credentials else set())
+        return 400 <= status < 500 and status not in again
 
     async def _say(self, message: Any) -> None:
         if self._ws is not None:

@@ -9,8 +9,17 @@ import pytest
 from tests.unit.routers.memory_service import ADMIN_KEY, MemoryService, contract
 
 from vnpy_core.app import create_app
-from vnpy_core.client import AsyncVnPyCoreClient, Conflict, Invalid, NewOrder, NotFound, Unavailable
-from vnpy_core.enums import Direction, Exchange, GatewayState, Interval, Offset, OrderStatus, StrategyState
+from vnpy_core.client import (
+    AsyncVnPyCoreClient,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NewOrder,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+)
+from vnpy_core.enums import Direction, Exchange, GatewayState, Interval, Offset, OrderStatus, Role, Scope, StrategyState
 from vnpy_core.errors import Unavailable as ServiceUnavailable
 from vnpy_core.routers import examples
 
@@ -161,3 +170,24 @@ async def test_the_system(core: AsyncVnPyCoreClient, service: MemoryService) -> 
     service.status_error = ServiceUnavailable("The journal is not open.")
     with pytest.raises(Unavailable, match="The journal is not open"):
         await core.system.status()
+
+
+async def test_who_one_is_and_the_keys_one_has(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    me = await core.auth.me()
+    assert Scope.ADMIN in me.scopes
+    await service.access.administration.add_user("desk", Role.TRADER, None)
+    made = await core.auth.create_api_key("reader", scopes=[Scope.TRADING_READ], username="desk")
+    assert made.key
+    async with AsyncVnPyCoreClient(
+        "http://core", token=made.key, transport=httpx.ASGITransport(create_app(service))
+    ) as reader:
+        assert (await reader.auth.me()).scopes == [Scope.TRADING_READ]
+        assert [order async for order in reader.trading.orders()] == [examples.ORDER]
+        with pytest.raises(Forbidden):
+            await reader.trading.cancel_all_orders()
+        await core.auth.revoke_api_key(made.key_id)
+        with pytest.raises(Unauthorized):
+            await reader.auth.me()
+    (listed,) = await core.auth.api_keys()
+    assert listed.revoked
+    assert await core.auth.sessions() == []
