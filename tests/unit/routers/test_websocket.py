@@ -11,6 +11,7 @@ from tests.unit.routers.memory_service import AUTHORIZATION, MemoryService
 
 from vnpy_core.app import create_app
 from vnpy_core.bus.messages import CloseCode
+from vnpy_core.enums import Scope
 from vnpy_core.routers import examples
 
 HEADERS = [(name.lower().encode(), value.encode()) for name, value in AUTHORIZATION.items()]
@@ -19,14 +20,20 @@ HEADERS = [(name.lower().encode(), value.encode()) for name, value in AUTHORIZAT
 class Connection:
     """A client's side of an ASGI WebSocket. Takes what is sent while ``reading`` is set."""
 
-    def __init__(self, service: MemoryService, *subprotocols: str) -> None:
+    def __init__(
+        self,
+        service: MemoryService,
+        *subprotocols: str,
+        query: str = "",
+        headers: list[tuple[bytes, bytes]] = HEADERS,
+    ) -> None:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Message] = asyncio.Queue()
         self.reading = asyncio.Event()
         self.reading.set()
         self.gone = False
         scope = {
-            "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": b"", "headers": HEADERS,
+            "type": "websocket", "path": "/ws", "raw_path": b"/ws", "query_string": query.encode(), "headers": headers,
             "client": ("127.0.0.1", 50412), "subprotocols": list(subprotocols), "scheme": "ws", "root_path": "",
         }  # fmt: skip
         self._to_app.put_nowait({"type": "websocket.connect"})
@@ -174,4 +181,41 @@ async def test_a_fault_of_ours_ends_the_session_with_its_code(service: MemorySer
     connection = await Connection(service).accepted()
     connection.say({"type": "ping"})
     assert (await connection.message())["code"] == CloseCode.INTERNAL
+    await asyncio.wait_for(connection.task, 5)
+
+
+async def test_a_ticket_opens_one_connection(service: MemoryService) -> None:
+    await service.access.administration.ensure_admin()
+    key, record = await service.access.administration.add_api_key(
+        "admin", "k", within=frozenset(Scope), scopes=[Scope.DATA_READ]
+    )
+    authenticator = service.access.authenticator
+    ticket = authenticator.issue_ticket(await authenticator.identify(f"Bearer {key}".encode()))
+    connection = await Connection(service, query=f"ticket={ticket}", headers=[]).accepted()
+    connection.say({"type": "subscribe", "id": 1, "topics": ["tick", "order"]})
+    refused = await connection.text()
+    assert (refused["code"], refused["id"]) == ("missing_scope", 1)
+    connection.say({"type": "subscribe", "id": 2, "topics": ["*"]})
+    assert (await connection.text())["code"] == "missing_scope"
+    connection.say({"type": "subscribe", "id": 3, "topics": ["tick"]})
+    assert (await connection.text())["type"] == "ack"
+    again = Connection(service, query=f"ticket={ticket}", headers=[])
+    assert await again.message() == {"type": "websocket.close", "code": 4401}
+    await service.access.administration.revoke_api_key(record.key_id)
+    closed = await connection.message()
+    assert (closed["type"], closed["code"]) == ("websocket.close", CloseCode.REVOKED)
+    for each in (connection, again):
+        await asyncio.wait_for(each.task, 5)
+
+
+@pytest.mark.parametrize("query", ["", "ticket=", "ticket=x", "ticket=vct_1.x", "token=x", "ticket=a&ticket=b"])
+async def test_nobody_is_let_in_without_a_ticket(service: MemoryService, query: str) -> None:
+    connection = Connection(service, query=query, headers=[])
+    assert await connection.message() == {"type": "websocket.close", "code": 4401}
+    await asyncio.wait_for(connection.task, 5)
+
+
+async def test_a_key_in_the_url_is_no_credential(service: MemoryService) -> None:
+    connection = Connection(service, query=f"ticket={AUTHORIZATION['Authorization'][7:]}", headers=[])
+    assert (await connection.message())["code"] == 4401
     await asyncio.wait_for(connection.task, 5)
