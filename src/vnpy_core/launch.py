@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Coroutine, Iterator
 from typing import Any, Self
@@ -121,6 +122,7 @@ async def _serve_until_told(
     service: VnPyCoreService, listener: socket.socket, url: str, console: Console, told: asyncio.Event
 ) -> None:
     settings = service.config
+    context = tls_context(settings)
     server = _Server(
         uvicorn.Config(
             create_app(service),
@@ -138,8 +140,7 @@ async def _serve_until_told(
             backlog=2048,
             proxy_headers=bool(settings.service.trusted_proxies),
             forwarded_allow_ips=list(settings.service.trusted_proxies),
-            ssl_certfile=settings.service.tls_cert,
-            ssl_keyfile=settings.service.tls_key,
+            ssl_context_factory=(lambda *_: context) if context is not None else None,
         )
     )
 
@@ -229,7 +230,8 @@ async def upgrade_database(config: VnPyCoreConfig) -> tuple[str, str]:
 
 
 def refuse_open_address(config: VnPyCoreConfig) -> None:
-    """Raises: ConfigError for an address that others can reach without being asked who they are, or in plain text."""
+    """Raises: ConfigError for an address that others can reach without being asked who they are, or in plain text; or
+    for TLS that cannot be."""
     service, host = config.service, config.service.host
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
@@ -240,12 +242,32 @@ def refuse_open_address(config: VnPyCoreConfig) -> None:
             "security.authentication is off, and others can reach this address. Set it to required, or service.host "
             "to 127.0.0.1 and no proxy before it."
         )
+    tls_context(config)
     if not address.is_loopback and service.tls_cert is None and not service.behind_tls_proxy:
         raise ConfigError(
             f"service.host {host} can be reached from other machines, and passwords and keys would travel in plain "
             "text. Set service.tls_cert and service.tls_key; or service.behind_tls_proxy = true, if only a proxy that "
             "encrypts can reach it; or use 127.0.0.1, and a tunnel such as `ssh -L 8006:127.0.0.1:8006`."
         )
+
+
+def tls_context(config: VnPyCoreConfig) -> ssl.SSLContext | None:
+    """Return what https is served by, or ``None`` for plain http.
+
+    Raises:
+        ConfigError: a file that cannot be read, or holds something else.
+    """
+    service = config.service
+    if service.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(service.tls_cert, service.tls_key)
+    except OSError as error:
+        key = f" with service.tls_key {service.tls_key}" if service.tls_key is not None else ""
+        reason = error.strerror or error
+        raise ConfigError(f"service.tls_cert {service.tls_cert}{key} cannot be used: {reason}.") from error
+    return context
 
 
 def bind(host: str, port: int) -> socket.socket:

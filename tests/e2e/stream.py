@@ -10,16 +10,17 @@ from typing import Any, Self
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.e2e.process import AUTHORIZATION, eventually
+from tests.e2e.process import ADMIN_KEY, eventually
 
 
 class Stream:
     """Subscribes on entry; ``events`` grows until the connection ends, which ``closed`` tells."""
 
-    def __init__(self, url: str, *topics: str, snapshot: bool = True) -> None:
+    def __init__(self, url: str, *topics: str, snapshot: bool = True, token: str = ADMIN_KEY) -> None:
         self._stack = ExitStack()
+        shown = {"Authorization": f"Bearer {token}"}
         self._connection = self._stack.enter_context(
-            connect(url.replace("http", "ws", 1) + "/ws", max_size=None, additional_headers=AUTHORIZATION)
+            connect(url.replace("http", "ws", 1) + "/ws", max_size=None, additional_headers=shown)
         )
         self.events: list[dict[str, Any]] = []
         self.messages: list[dict[str, Any]] = []
@@ -44,6 +45,11 @@ class Stream:
             pass
         finally:
             self.closed.set()
+
+    @property
+    def code(self) -> int | None:
+        """What the connection was closed with."""
+        return self._connection.close_code
 
     def of(self, topic: str) -> list[dict[str, Any]]:
         return [
