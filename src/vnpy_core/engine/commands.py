@@ -15,7 +15,7 @@ from vnpy.trader.object import CancelRequest, LogData, OrderData, OrderRequest, 
 
 from vnpy_core.engine.main_engine import CoreMainEngine
 from vnpy_core.engine.vn_enums import to_vn
-from vnpy_core.enums import Exchange
+from vnpy_core.enums import Exchange, Offset
 from vnpy_core.errors import Conflict, NotFound, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.models import OrderSpec
 
@@ -76,7 +76,8 @@ class TradingCommands:
         self._sent[vt_orderid] = CancelRequest(
             orderid=vt_orderid.removeprefix(f"{gateway_name}."), symbol=spec.symbol, exchange=request.exchange
         )
-        self._tell_converter(request, vt_orderid, gateway_name)
+        if spec.offset is not Offset.OPEN:  # those freeze nothing, and it goes through all orders of the symbol
+            self._tell_converter(request, vt_orderid, gateway_name)
         return vt_orderid
 
     def cancel_order(self, vt_orderid: str) -> None:
@@ -148,7 +149,7 @@ class TradingCommands:
             raise NotFound(f"gateway {gateway_name} has no contract {vt_symbol}", code="unknown_contract")
 
     def _tell_converter(self, request: OrderRequest, vt_orderid: str, gateway_name: str) -> None:
-        """Freeze the volume that a close order takes, as vn.py's apps do after each order they send."""
+        """Freeze the volume that a close order takes, as vn.py's apps do after the orders they send."""
         try:
             self._main.update_order_request(request, vt_orderid, gateway_name)
         except Exception:
