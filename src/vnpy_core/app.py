@@ -20,6 +20,7 @@ from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
 from vnpy_core.routers.order_shortcut import OrderShortcut
 from vnpy_core.routers.pages import PageCache
 from vnpy_core.routers.problems import AllowedMethods, ProblemHandler, RequestContext
+from vnpy_core.routers.reconciliation import create_reconciliation_router
 from vnpy_core.routers.rules import API_PREFIX
 from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
@@ -45,6 +46,7 @@ def create_app(service: Service) -> FastAPI:
     )
     for router in (
         create_trading_router(service),
+        create_reconciliation_router(service),
         create_strategy_router(service),
         create_data_router(service),
         create_system_router(service),

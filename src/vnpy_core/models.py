@@ -404,6 +404,12 @@ class GatewayStatus(Model, frozen=True, kw_only=True, gc=False):
     detail: Annotated[str | None, msgspec.Meta(description="Why it is not connected")] = None
     exchanges: list[Exchange] = msgspec.field(default_factory=list)
     since: Timestamp | None = None
+    recovery: Annotated[
+        Literal["GATEWAY", "SERVICE"] | None,
+        msgspec.Meta(description="Who brings a lost connection back; null: nobody does, or it is there"),
+    ] = None
+    connections: Annotated[int, msgspec.Meta(description="How often it has come to be connected")] = 0
+    losses: Annotated[int, msgspec.Meta(description="How often the connection was lost")] = 0
 
     @property
     def key(self) -> str:
@@ -411,7 +417,10 @@ class GatewayStatus(Model, frozen=True, kw_only=True, gc=False):
 
 
 class OrderSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it is asked for. ``price`` is 0 for a market order; ``reference`` says who asks."""
+    """An order as it is asked for. ``price`` is 0 for a market order; ``reference`` says who asks.
+
+    ``marker``, the id of its intent, goes to the venue with the reference, to know the order again by.
+    """
 
     symbol: Symbol
     exchange: Exchange
@@ -421,6 +430,7 @@ class OrderSpec(msgspec.Struct, frozen=True, kw_only=True):
     price: float = 0.0
     offset: Offset = Offset.NONE
     reference: str = ""
+    marker: str = ""
 
     @property
     def vt_symbol(self) -> str:

@@ -33,7 +33,7 @@ from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
 from vnpy_core.enums import ServiceStatus
 from vnpy_core.errors import CoreError, Unavailable
-from vnpy_core.models import GatewayStatus, now_timestamp, to_timestamp
+from vnpy_core.models import now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health, Sink, guard_journal
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.ports import HistoryStore
@@ -45,6 +45,7 @@ from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.event_thread import EventThread
+from vnpy_core.trading.gateway_life import GatewayLife
 from vnpy_core.trading.gateways import GatewayService
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.leftovers import ends_of_leftovers
@@ -88,6 +89,7 @@ class VnPyCoreService:
     amendments: Amendments
     idempotency: IdempotencyKeys
     gateways: GatewayService
+    life: GatewayLife
     strategies: RedFireStrategyManager
     registry: ServiceRegistry
     access: AccessControl
@@ -234,7 +236,12 @@ class VnPyCoreService:
             remembered=config.data_dir / "subscriptions.json",
         )
         self._at_stop(stack, "subscriptions", self.gateways.close)
-        self._watch_gateways(asyncio.get_running_loop())
+        self.life = GatewayLife(
+            config.gateways, host.gateways, self.gateways, self.orders, event_thread, self.pipeline, self.read_model,
+            config.data_dir,
+        )  # fmt: skip
+        self._at_stop(stack, "reconciliation", self.life.close)
+        self.life.watch_states(asyncio.get_running_loop())
         for name, setting in config.gateways.items():
             if setting.auto_connect:
                 await self.gateways.connect(name)
@@ -294,20 +301,9 @@ class VnPyCoreService:
         finally:
             host.bridge.detach()  # what they have told to their end, before the pipeline is closed
 
-    def _watch_gateways(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell every change of a gateway's state, from whatever thread it comes, on the loop."""
-
-        def on_status_threadsafe(status: GatewayStatus) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
-                loop.call_soon_threadsafe(self.pipeline.emit, status)
-
-        for status in self.host.gateways.statuses():
-            self.pipeline.emit(status)
-        self.host.gateways.on_status = on_status_threadsafe
-
     async def settled(self) -> None:
         """Wait until the gateways are connected or have failed, and so have the strategies that are to run."""
-        await self.gateways.settled()
+        await self.life.settled()
         await asyncio.shield(self._bringing_up)
         await self.strategies.settled()
 
@@ -337,6 +333,7 @@ class VnPyCoreService:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GATEWAY_WAIT_S):
                 await self.gateways.settled()
+        await self.life.reconciler.settled()
         await self.strategies.restore()
         if self.config.demo and not self.strategies.list():
             await self._add_demo()

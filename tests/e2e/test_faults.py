@@ -26,6 +26,7 @@ balance = 10000000000
 [gateways.FAULTY]
 class = "tests.e2e.parts.faulty.FaultyGateway"
 auto_connect = true
+reconcile_quiet_s = 0.1
 [gateways.GONE]
 class = "vnpy_nowhere.NowhereGateway"
 auto_connect = true

@@ -39,6 +39,7 @@ demo = false
 [gateways.VENUE]
 class = "tests.e2e.parts.venue.ScriptedGateway"
 auto_connect = true
+reconcile = "off"
 [gateways.VENUE.setting]
 file = "{venue}"
 steps_per_second = {rate}

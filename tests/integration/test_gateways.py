@@ -12,7 +12,7 @@ from vnpy.event import EVENT_TIMER, Event
 from vnpy.trader.event import EVENT_LOG
 
 from tests.integration.fake_gateways import Account, InPlace
-from vnpy_core.config.settings import GatewaySettings
+from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.gateways import GatewayHost
 from vnpy_core.engine.main_engine import CoreMainEngine

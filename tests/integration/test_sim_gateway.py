@@ -17,7 +17,7 @@ from vnpy.trader.event import EVENT_ACCOUNT, EVENT_CONTRACT, EVENT_ORDER, EVENT_
 from vnpy.trader.object import HistoryRequest, OrderRequest
 
 from tests.integration.sim_client import BITCOIN, ORE, REBAR, WAIT_S, Client, client
-from vnpy_core.config.settings import GatewaySettings
+from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.gateways import GatewayHost
 from vnpy_core.engine.main_engine import CoreMainEngine

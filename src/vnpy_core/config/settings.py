@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     Field,
@@ -23,6 +22,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vnpy_core.config.access_settings import OptionalPath, Section, SecuritySettings, ServiceSettings
+from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
 from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
@@ -55,19 +55,6 @@ class EngineSettings(Section):
     init_workers: Annotated[int, Field(ge=1, le=64, description="Strategies initialised side by side")] = 4
     tick_buffer: Annotated[int, Field(ge=1, description="Ticks that may wait for the loop")] = 100_000
     download_timeout_s: Annotated[float, Field(gt=0, description="A longer download goes on unattended")] = 60.0
-
-
-class GatewaySettings(Section):
-    """One account: a gateway class under a name of its own."""
-
-    class_path: Annotated[
-        str, Field(validation_alias=AliasChoices("class", "class_path"), description="Dotted path of a vn.py gateway")
-    ]
-    setting: Annotated[dict[str, Any], Field(description="What the gateway's own dialog asks for")] = Field(
-        default_factory=dict
-    )
-    auto_connect: Annotated[bool, Field(description="Connect at the start")] = False
-    connect_timeout_s: Annotated[float, Field(gt=0, description="Silent for longer, it has FAILED")] = 30.0
 
 
 class JournalSettings(Section):

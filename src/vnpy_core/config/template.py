@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from vnpy_core.config.settings import GatewaySettings, VnPyCoreConfig
+from vnpy_core.config.gateways import GatewaySettings
+from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.config.sources import public_name
 
 _HEAD = """\

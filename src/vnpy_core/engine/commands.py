@@ -14,6 +14,7 @@ from vnpy.trader.gateway import BaseGateway
 from vnpy.trader.object import CancelRequest, LogData, OrderData, OrderRequest, SubscribeRequest
 
 from vnpy_core.engine.main_engine import CoreMainEngine
+from vnpy_core.engine.markers import marked
 from vnpy_core.engine.vn_enums import to_vn
 from vnpy_core.enums import Exchange, Offset
 from vnpy_core.errors import Conflict, NotFound, OrderRefused, OutcomeUnknown, Unavailable
@@ -41,12 +42,16 @@ class TradingCommands:
 
         Raises:
             NotFound: no such gateway, or it has not told of that contract (``unknown_contract``).
-            Unavailable: it is not connected (``gateway_not_connected``).
+            Unavailable: it is not connected (``gateway_not_connected``), or takes no orders now (``reconciling``,
+                ``gateway_stale``).
             OrderRefused: it was not sent: by vn.py's risk manager (``risk_manager``), because one of its rules raised
                 (``risk_failed``), or by the gateway (``gateway_refused``).
             OutcomeUnknown: the gateway raised; whether the order went out, only its events can tell.
         """
         gateway = self._gateway(gateway_name)
+        hold = self._main.hold_of(gateway_name)
+        if hold is not None:
+            raise Unavailable(f"gateway {gateway_name} takes no orders now: {hold.reason}", code=hold.code)
         self._require_contract(gateway_name, spec.vt_symbol)
         request = OrderRequest(
             symbol=spec.symbol,
@@ -56,7 +61,7 @@ class TradingCommands:
             volume=spec.volume,
             price=spec.price,
             offset=to_vn(spec.offset),
-            reference=spec.reference,
+            reference=marked(spec.reference, spec.marker),
         )
         with _Watch(gateway) as watch:
             try:

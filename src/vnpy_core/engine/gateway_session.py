@@ -6,11 +6,12 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from vnpy.trader.gateway import BaseGateway
 
-from vnpy_core.config.settings import GatewaySettings
+from vnpy_core.config.gateways import GatewaySettings
+from vnpy_core.engine.connection_lines import Connections, News, Recovery, Side, read_line, recovery_of
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.gateway_loading import GatewayNotLoaded, explain, load_class
 from vnpy_core.engine.gateway_port import GatewayPort
@@ -19,7 +20,7 @@ from vnpy_core.engine.redaction import plain_setting
 from vnpy_core.engine.vn_enums import from_vn
 from vnpy_core.engine.worker import Worker
 from vnpy_core.enums import GatewayState
-from vnpy_core.errors import Conflict, CoreError
+from vnpy_core.errors import ConfigError, Conflict, CoreError
 from vnpy_core.models import GatewayStatus, now_timestamp
 
 logger = logging.getLogger(__name__)
@@ -32,12 +33,13 @@ class GatewaySession:
     """The states of one gateway. Its methods may be called from any thread; ``on_…`` are for the event thread.
 
     A vn.py gateway says nowhere that it is connected: it is taken to be with the first contract or account that
-    arrives after ``connect``. After ``disconnect``, and after a failed attempt, the next ``connect`` is done by a new
-    instance of the class: most gateways cannot use a closed session again. A class that can, and has a state worth
-    keeping, says so by the attribute ``reconnects_in_place = True``.
+    arrives after ``connect``, and no longer when its log says that it has lost the connection. After ``disconnect``,
+    and after a failed attempt, the next ``connect`` is done by a new instance of the class: most gateways cannot use a
+    closed session again. A class that can, and has a state worth keeping, says so by the attribute
+    ``reconnects_in_place = True``.
     """
 
-    _OFFLINE: ClassVar = frozenset({GatewayState.DISCONNECTED, GatewayState.FAILED, GatewayState.CONNECTING})
+    _ONLINE: ClassVar = frozenset({GatewayState.CONNECTED, GatewayState.STALE})
 
     def __init__(
         self,
@@ -46,12 +48,14 @@ class GatewaySession:
         main_engine: CoreMainEngine,
         event_engine: CoreEventEngine,
         notify: Callable[[GatewayStatus], None],
+        begin_connection: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.name = name
         self._settings = settings
         self._main = main_engine
         self._events = event_engine
         self._notify = notify
+        self._begin_connection = begin_connection
         self._proven: dict[str, Any] = dict(settings.setting)
         self._tried: dict[str, Any] = {}
         self._worker = Worker(f"gateway-{name}")
@@ -68,6 +72,10 @@ class GatewaySession:
         self._last_line: str | None = None
         self._settled: Future[GatewayStatus] | None = None
         self._timer: threading.Timer | None = None
+        self._connections = Connections()
+        self._recovery: Literal["GATEWAY", "SERVICE"] | None = None
+        self._mute: str | None = None
+        self._connected_count = self._lost_count = 0
         main_engine.redactor.add(settings.setting)
         main_engine.set_online(name, f"is {self._state}")
 
@@ -80,6 +88,9 @@ class GatewaySession:
                 detail=self._detail or self._note(),
                 exchanges=[from_vn(exchange) for exchange in self._class.exchanges] if self._class else [],
                 since=self._since,
+                recovery=self._recovery,
+                connections=self._connected_count,
+                losses=self._lost_count,
             )
 
     def _note(self) -> str | None:
@@ -122,7 +133,9 @@ class GatewaySession:
             self._attempt += 1
             self._settled = Future()
             self._settled.set_running_or_notify_cancel()
-            self._listening, self._last_line = False, None
+            self._listening, self._last_line, self._mute = False, None, None
+            self._connections.clear()
+            self._begin_connection(self.name)
             self._enter(GatewayState.CONNECTING, None)
             attempt, wanted, settled = self._attempt, dict(self._tried), self._settled
             self._timer = threading.Timer(self._settings.connect_timeout_s, self._time_out, args=(attempt,))
@@ -138,6 +151,7 @@ class GatewaySession:
         with self._lock:
             self._attempt += 1
             self._listening = False
+            self._recovery = None
             if self._gateway is not None or self._state is GatewayState.CONNECTING:
                 self._enter(GatewayState.DISCONNECTED, "it is being closed")
             self._settle()
@@ -150,25 +164,88 @@ class GatewaySession:
         with self._lock:
             self._attempt += 1
             self._listening = False
+            self._recovery = None
             if self._state is GatewayState.CONNECTING:
                 self._enter(GatewayState.DISCONNECTED, None)
             self._settle()
 
     def on_sign_of_life(self) -> None:
         """Take note that a contract or an account of this gateway has arrived."""
-        if self._listening and self._state is not GatewayState.CONNECTED:
+        if self._listening and self._state not in self._ONLINE:
             with self._lock:
                 if self._listening:
-                    self._proven = self._tried
-                    self._enter(GatewayState.CONNECTED, None)
-                    self._settle()
+                    self._come_online()
 
     def on_log_line(self, line: str) -> None:
-        """Take note of what the gateway has written to the log: while it is not connected, this may be why."""
+        """Take note of what the gateway has written to the log: that it has lost a connection, or has it back; and
+        while it is not connected, this may be why."""
+        sign = read_line(line)
         with self._lock:
             self._last_line = line
+            if sign is not None and self._listening:
+                self._connections.note(sign)
+                if sign.news is News.REFUSED:
+                    self._refused(line)
+                elif self._connections.lost(Side.TRADING):
+                    self._lose(line)
+                elif sign.side is Side.TRADING and sign.news is News.BACK and self._recovery is not None:
+                    self._come_online()
+                elif self._state in self._ONLINE:
+                    self._show_market(line if sign.news is News.LOST else None)
             if self._state is GatewayState.CONNECTING:
                 self._enter(self._state, line)
+
+    def on_connection_lost(self, reason: str) -> None:
+        with self._lock:
+            self._lose(reason)
+
+    def on_mute(self, detail: str | None) -> None:
+        """Take note that nothing comes of what is subscribed, or (None) that it comes again. From any thread."""
+        with self._lock:
+            self._mute = detail
+            if self._state in self._ONLINE:
+                self._show_market(None)
+
+    def _come_online(self) -> None:
+        self._proven = self._tried
+        self._recovery = None
+        self._connected_count += 1
+        self._connections.regain(Side.TRADING)
+        self._enter(GatewayState.CONNECTED, None)
+        self._show_market(None)
+        self._settle()
+
+    def _show_market(self, line: str | None) -> None:
+        """Be STALE while no market data comes, as far as is known, else CONNECTED."""
+        if self._connections.lost(Side.MARKET):
+            self._enter(GatewayState.STALE, line or self._detail or "the market data is cut off")
+        elif self._mute is not None:
+            self._enter(GatewayState.STALE, self._mute)
+        elif self._state is GatewayState.STALE:
+            self._enter(GatewayState.CONNECTED, None)
+
+    def _lose(self, reason: str) -> None:
+        """Be without connection, and say who is to bring it back. What comes of this gateway still counts."""
+        if self._state not in self._ONLINE:
+            return
+        self._lost_count += 1
+        self._begin_connection(self.name)
+        self._mute = None
+        own = self._class is not None and recovery_of(self._class) is not Recovery.NEVER
+        self._recovery = "GATEWAY" if own else "SERVICE" if self._settings.reconnect else None
+        self._enter(GatewayState.DISCONNECTED, reason)
+
+    def _refused(self, line: str) -> None:
+        """The venue does not let us in: to try again with the same password may lock the account."""
+        if self._state is GatewayState.CONNECTING:
+            self._failed(line, again=False)
+
+    def _failed(self, reason: str, *, again: bool) -> None:
+        """End the attempt. It is repeated if it is wanted at the start, or has led to a connection before."""
+        wanted = self._settings.reconnect and (self._settings.auto_connect or self._connected_count > 0)
+        self._recovery = "SERVICE" if again and wanted else None
+        self._enter(GatewayState.FAILED, reason)
+        self._settle()
 
     def _load(self) -> None:
         if "." in self.name:
@@ -267,19 +344,22 @@ class GatewaySession:
         with self._lock:
             if self._attempt == attempt:
                 self._listening = False
-                self._enter(GatewayState.FAILED, self._clean(reason))
-                self._settle()
+                again = not isinstance(error, GatewayNotLoaded | ConfigError | KeyError)
+                self._failed(self._clean(reason), again=again)
 
     def _time_out(self, attempt: int) -> None:
         with self._lock:
             if self._attempt != attempt or self._state is not GatewayState.CONNECTING:
                 return
             said = f"; it said last: {self._last_line}" if self._last_line else ""
-            self._enter(
-                GatewayState.FAILED,
+            # It may connect all the same: _listening stays as it is.
+            by_itself = self._class is not None and recovery_of(self._class) is Recovery.ALWAYS
+            self._failed(
                 f"no contract and no account has arrived in {self._settings.connect_timeout_s:g} s{said}",
+                again=not by_itself,
             )
-            self._settle()  # it may connect all the same: _listening stays as it is
+            if by_itself:
+                self._recovery = "GATEWAY"
 
     def _settle(self) -> None:
         if self._timer is not None:
@@ -293,7 +373,7 @@ class GatewaySession:
         if state is not self._state or self._since is None:
             self._since = now_timestamp()
         self._state, self._detail = state, detail
-        self._main.set_online(self.name, None if state not in self._OFFLINE else f"is {state}")
+        self._main.set_online(self.name, None if state in self._ONLINE else f"is {state}")
         self._notify(self.status())
 
     def _clean(self, text: str) -> str:

@@ -1,7 +1,7 @@
 """GatewayHost: the gateways of the configuration, loaded, connected and disconnected, each apart from the others."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -9,10 +9,12 @@ from vnpy.event import Event
 from vnpy.trader.event import EVENT_ACCOUNT, EVENT_CONTRACT, EVENT_LOG
 from vnpy.trader.object import LogData
 
-from vnpy_core.config.settings import GatewaySettings
+from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.engine.event_engine import CoreEventEngine
+from vnpy_core.engine.gateway_events import EVENT_CONNECTION_LOST
 from vnpy_core.engine.gateway_session import GatewaySession
 from vnpy_core.engine.main_engine import CoreMainEngine
+from vnpy_core.engine.venue_reports import VenueReports
 from vnpy_core.errors import Conflict, NotFound
 from vnpy_core.models import GatewayStatus
 
@@ -26,14 +28,20 @@ class GatewayHost:
         self, main_engine: CoreMainEngine, event_engine: CoreEventEngine, settings: Mapping[str, GatewaySettings]
     ) -> None:
         self.on_status: Callable[[GatewayStatus], None] | None = None
+        self.reports = VenueReports(event_engine)
+        self._main = main_engine
+        self._reported: frozenset[str] = frozenset()
+        self._held: frozenset[str] = frozenset()
         self._events = event_engine
         self._closed = False
         self._sessions = {
-            name: GatewaySession(name, each, main_engine, event_engine, self._notify) for name, each in settings.items()
+            name: GatewaySession(name, each, main_engine, event_engine, self._notify, self._begin_connection)
+            for name, each in settings.items()
         }
         event_engine.register(EVENT_CONTRACT, self._on_sign_of_life)
         event_engine.register(EVENT_ACCOUNT, self._on_sign_of_life)
         event_engine.register(EVENT_LOG, self._on_log)
+        event_engine.register(EVENT_CONNECTION_LOST, self._on_connection_lost)
 
     def load(self) -> None:
         """Load every gateway; one that cannot be loaded has the status FAILED with the reason, and stops nothing."""
@@ -79,6 +87,25 @@ class GatewayHost:
         """
         return self._session(name).disconnect()
 
+    def gate(self, reported: Collection[str], held: Collection[str]) -> None:
+        """From now on, keep a report of what these gateways tell from the beginning of a connection until ``release``,
+        and hold the orders to those that are ``held`` meanwhile. Before any is connected."""
+        self._reported, self._held = frozenset(reported), frozenset(held)
+
+    def release(self, name: str, began: str) -> None:
+        """Let orders to the gateway through, and end the report that began then; nothing happens if a new connection
+        has begun since. On the event thread."""
+        if self.reports.end(name, began):
+            self._main.hold_gateway(name, "reconciling", None)
+
+    def hold_stale(self, name: str, reason: str | None) -> None:
+        """Refuse orders to a gateway whose market data does not come, or (None) take them again."""
+        self._main.hold_gateway(name, "gateway_stale", reason)
+
+    def mute(self, name: str, detail: str | None) -> None:
+        """Have a connected gateway STALE, as nothing comes of what is subscribed, or (None) no longer."""
+        self._session(name).on_mute(detail)
+
     def default_setting(self, name: str) -> dict[str, Any]:
         """Return the gateway's settings with vn.py's defaults, a copy; empty if its class could not be loaded.
 
@@ -112,6 +139,17 @@ class GatewayHost:
         session = self._sessions.get(event.data.gateway_name)
         if session is not None:
             session.on_sign_of_life()
+
+    def _begin_connection(self, name: str) -> None:
+        if name in self._reported:
+            self.reports.begin_threadsafe(name)
+        if name in self._held:
+            self._main.hold_gateway(name, "reconciling", "what the venue has is being compared with what is known")
+
+    def _on_connection_lost(self, event: Event) -> None:
+        session = self._sessions.get(event.data.gateway_name)
+        if session is not None:
+            session.on_connection_lost(event.data.reason)
 
     def _on_log(self, event: Event) -> None:
         if isinstance(event.data, LogData):

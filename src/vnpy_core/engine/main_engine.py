@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from vnpy.event import Event
 from vnpy.trader.app import BaseApp
@@ -18,8 +18,17 @@ from vnpy_core.engine.redaction import Redactor
 from vnpy_core.engine.shutdown import Shutdown, ShutdownLimits, StageResult
 
 E = TypeVar("E", bound=BaseEngine)
+HoldCode = Literal["reconciling", "gateway_stale"]
+HOLD_CODES: tuple[HoldCode, ...] = ("reconciling", "gateway_stale")
 
 _vnpy_logger = logging.getLogger(VNPY_LOGGER)
+
+
+class Hold(NamedTuple):
+    """Why a gateway that could take orders gets none."""
+
+    code: HoldCode
+    reason: str
 
 
 class CoreLogEngine(LogEngine):
@@ -78,6 +87,7 @@ class CoreMainEngine(MainEngine):
         self._contracts: dict[tuple[str, str], ContractData] = {}
         self._offline: dict[str, str] = {}
         self._held: str | None = None
+        self._holds: dict[tuple[str, str], str] = {}
         self.redactor = Redactor()
         super().__init__(event_engine)
         event_engine.register(EVENT_CONTRACT, self._on_contract)
@@ -121,10 +131,32 @@ class CoreMainEngine(MainEngine):
         elif held is not None:
             self.write_log("Orders are taken again", level=logging.WARNING)
 
+    def hold_gateway(self, gateway_name: str, code: HoldCode, reason: str | None) -> None:
+        """Refuse the orders of every app to a gateway because of ``reason``, or take them again as far as this code
+        is concerned; cancels pass. Callable from any thread."""
+        if reason is None:
+            self._holds.pop((gateway_name, code), None)
+        else:
+            self._holds[gateway_name, code] = reason
+
+    def hold_of(self, gateway_name: str) -> Hold | None:
+        """Return why the gateway, connected or not, takes no orders now."""
+        for code in HOLD_CODES:
+            reason = self._holds.get((gateway_name, code))
+            if reason is not None:
+                return Hold(code, reason)
+        return None
+
     def refusal(self, req: OrderRequest, gateway_name: str) -> str | None:
         """Return why the order would not be sent now, whatever it is, and log that; None if it would be."""
-        obstacle = self._offline.get(gateway_name)
-        reason = f"Gateway {gateway_name} {obstacle}" if obstacle is not None else self._held
+        obstacle, hold = self._offline.get(gateway_name), self.hold_of(gateway_name)
+        reason: str | None
+        if obstacle is not None:
+            reason = f"Gateway {gateway_name} {obstacle}"
+        elif hold is not None:
+            reason = f"Gateway {gateway_name} takes no orders now: {hold.reason}"
+        else:
+            reason = self._held
         if reason is not None:
             self.write_log(f"{reason}; not sent: order {req}", level=logging.WARNING)
         return reason

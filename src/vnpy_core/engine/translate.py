@@ -20,6 +20,7 @@ from vnpy.trader import constant
 from vnpy.trader.object import AccountData, BarData, ContractData, LogData, OrderData, PositionData, TickData, TradeData
 
 from vnpy_core import models
+from vnpy_core.engine.markers import split_reference
 from vnpy_core.engine.plain import jsonable, number, quantity, text, timestamp
 from vnpy_core.engine.vn_enums import from_vn, to_vn
 from vnpy_core.enums import Interval, StrategyState, parse_enum
@@ -147,6 +148,7 @@ def order(data: OrderData, client_order_id: str | None = None, replaces: str | N
             "offset": _name(data.offset),
             "status": _name(data.status),
             "datetime": timestamp(data.datetime),
+            "reference": split_reference(data.reference)[0] if type(data.reference) is str else data.reference,
             "client_order_id": client_order_id,
             "replaces": replaces,
             "rejected_reason": None if reason is None else text(reason),

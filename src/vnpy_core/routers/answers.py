@@ -23,6 +23,7 @@ from vnpy_core.models import (
     VtSymbol,
 )
 from vnpy_core.reports import SessionStatus
+from vnpy_core.trading.reconciliation import Reconciliation
 from vnpy_core.trading.results import CancelResult, SubmitResult
 
 NextCursor = Annotated[str | None, msgspec.Meta(description="Ask again with it for the next page; null: no more")]
@@ -37,6 +38,13 @@ class IntentPage(msgspec.Struct, frozen=True, kw_only=True):
     """Orders that were to be sent, and what is known of the sending."""
 
     intents: list[OrderIntent]
+    next_cursor: NextCursor
+
+
+class ReconciliationPage(msgspec.Struct, frozen=True, kw_only=True):
+    """How each gateway's report compares with what is known."""
+
+    reconciliations: list[Reconciliation]
     next_cursor: NextCursor
 
 

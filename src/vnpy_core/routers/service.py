@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
@@ -27,6 +27,7 @@ from vnpy_core.security.access import AccessControl
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 from vnpy_core.trading.idempotency import Again, Answer, Do
 from vnpy_core.trading.orders import Draft
+from vnpy_core.trading.reconciliation import Reconciliation
 from vnpy_core.trading.results import AmendResult, CancelResult, Preview, SubmitResult
 
 
@@ -62,6 +63,9 @@ class Orders(Protocol):
         self, drafts: Sequence[Draft], key: KeyUse | None = None
     ) -> list[SubmitResult | CoreError]: ...
     def result_of(self, intent: OrderIntent) -> SubmitResult | CoreError: ...
+    async def resolve(
+        self, intent_id: str, outcome: Literal["SENT", "NOT_SENT"], *, vt_orderid: str | None = None, reason: str
+    ) -> OrderIntent: ...
     async def cancel(self, vt_orderid: str) -> CancelResult: ...
     async def cancel_batch(self, vt_orderids: Sequence[str]) -> list[CancelResult]: ...
     async def cancel_all(self, which: OrderFilter) -> list[CancelResult]: ...
@@ -92,6 +96,16 @@ class Amendments(Protocol):
 
 class Idempotency(Protocol):
     async def run(self, owner: str, key: str, request: object, do: Do, again: Again) -> Answer: ...
+
+
+class Reconciler(Protocol):
+    def results(self) -> list[Reconciliation]: ...
+    async def accept(self, name: str) -> Reconciliation: ...
+
+
+class Life(Protocol):
+    @property
+    def reconciler(self) -> Reconciler: ...
 
 
 class Gateways(Protocol):
@@ -154,6 +168,8 @@ class Service(Protocol):
     def idempotency(self) -> Idempotency: ...
     @property
     def gateways(self) -> Gateways: ...
+    @property
+    def life(self) -> Life: ...
     @property
     def strategies(self) -> Strategies: ...
     @property

@@ -99,7 +99,7 @@ class PreTradeChecks:
         gateway = self._state.gateways.get(gateway_name)
         if gateway is None or not isinstance(gateway.data, GatewayStatus):
             raise NotFound(f"There is no gateway {gateway_name!r}.", code="unknown_gateway")
-        if gateway.data.state is not GatewayState.CONNECTED:
+        if gateway.data.state not in (GatewayState.CONNECTED, GatewayState.STALE):
             raise Unavailable(
                 f"Gateway {gateway_name} is {gateway.data.state}; nothing was sent.", code="gateway_not_connected"
             )

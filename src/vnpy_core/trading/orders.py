@@ -3,11 +3,11 @@
 import logging
 import uuid
 from collections.abc import Iterable, MutableMapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
-from vnpy_core.errors import Conflict, CoreError, OutcomeUnknown, Unavailable
+from vnpy_core.errors import Conflict, CoreError, NotFound, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import KeyUse, Order, OrderIntent, OrderSpec, now_timestamp
 from vnpy_core.trading.checks import PreTradeChecks
@@ -48,6 +48,11 @@ class OrderStates(Protocol):
 
 
 
+def _may_be(intent: OrderIntent, order: Order) -> bool:
+    asked = (intent.gateway_name, intent.symbol, intent.exchange, intent.direction, intent.type, intent.volume)
+    return asked == (order.gateway_name, order.symbol, order.exchange, order.direction, order.type, order.volume)
+
+
 class OrderService:
     """The one way by which clients' orders go out. ``client_order_ids`` is the bridge's map, written on its thread.
 
@@ -72,6 +77,8 @@ class OrderService:
         self._commands = commands
         self._event_thread = EventThread(call, timeout_s)
         self._orders = read_model.orders
+        self._pipeline = pipeline
+        self._not_heard_of: set[str] = set()
         self._submission = Submission(
             commands,
             self._event_thread,
@@ -96,6 +103,9 @@ class OrderService:
         """Restore ``intents``, mark those that a crash left without an outcome UNKNOWN, and return these."""
         latest = {intent.intent_id: intent for intent in intents}
         self.restore(latest.values())
+        for intent in latest.values():
+            if intent.vt_orderid is not None and self._orders.get(intent.vt_orderid) is None:
+                self._not_heard_of.add(intent.vt_orderid)
         lost = [intent for intent in latest.values() if intent.outcome is None]
         for intent in lost:
             logger.warning("The service ended while order intent %s was being sent: outcome unknown", intent.intent_id)
@@ -104,6 +114,39 @@ class OrderService:
                 reason = f"The service ended while it replaced {intent.replaces}, which may be cancelled."
             await self._submission.record([settled(intent, "UNKNOWN", reason=reason)])
         return lost
+
+    def is_on_its_way(self, intent_id: str) -> bool:
+        """Tell whether the engine has begun to send it and may still do so."""
+        return intent_id in self._submission.unanswered
+
+    def has_sent(self, vt_orderid: str) -> bool:
+        """Tell whether a run before this one sent the order, and ended before any state of it was on disk."""
+        return vt_orderid in self._not_heard_of
+
+    async def resolve(
+        self, intent_id: str, outcome: Literal["SENT", "NOT_SENT"], *, vt_orderid: str | None = None, reason: str
+    ) -> OrderIntent:
+        """Settle what is UNKNOWN: ``SENT`` as ``vt_orderid``; or ``NOT_SENT``, so that its id may be used again.
+
+        Raises:
+            NotFound: no intent of that id is UNKNOWN (``unknown_intent``).
+            Conflict: the engine may still send it (``on_its_way``), or the order is another one (``another_order``).
+        """
+        intent = next((each for each in self.unknown if each.intent_id == intent_id), None)
+        if intent is None:
+            raise NotFound(f"There is no order intent {intent_id!r} whose outcome is unknown.", code="unknown_intent")
+        if self.is_on_its_way(intent_id):
+            raise Conflict(f"The engine may still send order intent {intent_id}.", code="on_its_way")
+        event = self._orders.get(vt_orderid) if vt_orderid is not None else None
+        order = event.data if event is not None and isinstance(event.data, Order) else None
+        if order is not None and not _may_be(intent, order):
+            raise Conflict(f"Order {vt_orderid} is not what was asked for.", code="another_order")
+        result = settled(intent, outcome, vt_orderid=vt_orderid, reason=reason)
+        await self._submission.record([result])
+        logger.warning("Order intent %s: %s %s. %s", intent_id, outcome, vt_orderid or "", reason)
+        if order is not None:
+            self._pipeline.emit(msgspec.structs.replace(order, client_order_id=intent.client_order_id))
+        return result
 
     def preview(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> Preview:
         """Return what ``submit`` would send, or raise what it would raise before anything is journaled or sent."""

@@ -14,6 +14,8 @@ BEFORE: Mapping[str, tuple[int, str]] = {
     "duplicate_client_order_id": (409, "an order has this `client_order_id`; `vt_orderid` names it"),
 }
 ENGINE: Mapping[str, tuple[int, str]] = {
+    "reconciling": (503, "the venue is not known to agree yet: `GET /trading/reconciliation`; nothing was sent"),
+    "gateway_stale": (503, "no market data comes, and `stale_orders` says to refuse then; nothing was sent"),
     "event_thread_busy": (503, "a handler or a strategy blocks vn.py's event thread; nothing was sent"),
     "risk_manager": (409, "a rule of vn.py's RiskManager refused it; the detail names the rule"),
     "risk_failed": (409, "a rule of vn.py's RiskManager raised"),
@@ -29,6 +31,10 @@ ENGINE: Mapping[str, tuple[int, str]] = {
     "cancel_not_confirmed": (504, "of an amendment: the cancel was not confirmed in time, and nothing was sent"),
     "unknown_order": (404, "of a cancel or an amendment: nobody knows the order"),
     "order_not_active": (409, "of a cancel or an amendment: the order is filled, cancelled or rejected"),
+    "unknown_intent": (404, "of what became of an intent, said by hand: there is none of that id in doubt"),
+    "on_its_way": (409, "likewise: the engine may still send it"),
+    "another_order": (409, "likewise: the order is not what was asked for"),
+    "not_different": (409, "of differences that are accepted: none hold the gateway up"),
 }
 _HEAD = """\
 # Why an order was not sent

@@ -76,6 +76,7 @@ class Submission:
         self._taken: dict[str, asyncio.Future[None]] = {}
         self._recording: dict[str, tuple[OrderIntent, asyncio.Future[Event] | None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.unanswered: set[str] = set()  # intents that the engine has begun to send, and may still send
         pipeline.subscribe(self._on_events)
         pipeline.watch(self._on_taken)
 
@@ -151,6 +152,7 @@ class Submission:
         ]
         if late is not None:
             under_way = [number for number in range(begun) if call.results[number] is None]
+            self.unanswered |= {intents[number].intent_id for number in under_way}
             self._spawn(self._record_late(late, [outcomes[number][0] for number in under_way], call, under_way))
         return await self._answers(outcomes)
 
@@ -226,6 +228,7 @@ class Submission:
         """Journal the outcome of a command that was answered after its time, whenever that is."""
         await asyncio.wait({future})
         for intent, number in zip(intents, numbers, strict=True):
+            self.unanswered.discard(intent.intent_id)
             result = call.results[number]
             if isinstance(result, str):
                 logger.warning("Order intent %s was sent after all, as %s", intent.intent_id, result)
@@ -317,6 +320,7 @@ def spec_of(intent: OrderIntent) -> OrderSpec:
     return OrderSpec(
         symbol=intent.symbol, exchange=intent.exchange, direction=intent.direction, type=intent.type,
         volume=intent.volume, price=intent.price, offset=intent.offset, reference=intent.reference,
+        marker=intent.intent_id,
     )  # fmt: skip
 
 

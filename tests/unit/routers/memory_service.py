@@ -39,12 +39,14 @@ from vnpy_core.models import (
 )
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers import examples
+from vnpy_core.routers.reconciliation import EXAMPLE
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.orders import OrderService
+from vnpy_core.trading.reconciliation import Reconciliation
 
 
 class MemoryJournal:
@@ -183,6 +185,29 @@ class Gateways:
         return found
 
     unsubscribe = subscribe
+
+
+class Reconciler:
+    """Has found a difference with SIM, until that is accepted."""
+
+    def __init__(self) -> None:
+        self._result = EXAMPLE
+
+    def results(self) -> list[Reconciliation]:
+        return [self._result]
+
+    async def accept(self, name: str) -> Reconciliation:
+        if name != self._result.gateway_name:
+            raise NotFound(f"There is no gateway {name!r}.")
+        if not self._result.holds:
+            raise Conflict(f"Gateway {name} is not held up by differences.", code="not_different")
+        self._result = msgspec.structs.replace(self._result, state="ACCEPTED", holds=False)
+        return self._result
+
+
+class Life:
+    def __init__(self) -> None:
+        self.reconciler = Reconciler()
 
 
 class Strategies:
@@ -337,6 +362,7 @@ class MemoryService:
         self.amendments = Amendments(self.orders, self.pipeline, self.read_model.orders, timeout_s=0.2)
         self.idempotency = IdempotencyKeys(self.pipeline, self.journal, self.orders.book)
         self.gateways = Gateways(self.read_model, emit)
+        self.life = Life()
         self.strategies = Strategies(emit)
         self.data = History()
         self.downloads = Downloads()

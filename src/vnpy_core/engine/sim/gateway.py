@@ -25,6 +25,12 @@ from vnpy.trader.object import (
     TradeData,
 )
 
+from vnpy_core.engine.gateway_events import (
+    EVENT_CONNECTION_LOST,
+    EVENT_VENUE_REPORTED,
+    ConnectionLost,
+    VenueReported,
+)
 from vnpy_core.engine.sim.checks import Refusal
 from vnpy_core.engine.sim.contracts import CATALOGUE
 from vnpy_core.engine.sim.driver import Driver, Gate
@@ -219,6 +225,7 @@ class SimGateway(BaseGateway):
                 pause = self._wire.faults.reconnect_after_ms
                 self._reconnect_at = time.monotonic() + pause / 1000 if pause else _NEVER
                 self.write_log("the connection is lost")
+                self.on_event(EVENT_CONNECTION_LOST, ConnectionLost(self.gateway_name, "the connection is lost"))
         self._wake_feed()
 
     @property
@@ -329,6 +336,7 @@ class SimGateway(BaseGateway):
         for vt_symbol in sorted(self._subscribed):
             self._tell_quote(venue, vt_symbol)
         self.write_log(f"connected to the simulated exchange, {venue.describe()}")
+        self.on_event(EVENT_VENUE_REPORTED, VenueReported(self.gateway_name, venue.forgets_nothing_since()))
 
     def _tell_quote(self, venue: Venue, vt_symbol: str) -> None:
         book = venue.exchange.books.get(vt_symbol)

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from functools import cached_property
 from pathlib import Path
 
@@ -19,11 +19,14 @@ from vnpy_core.engine.sim.exchange import Exchange
 from vnpy_core.engine.sim.feed import RandomFeed
 from vnpy_core.engine.sim.history import MinuteBar, MinuteRecorder, PastBars, local_time, replayed_bars
 from vnpy_core.engine.sim.replay import ReplayFeed
+from vnpy_core.engine.sim.session import trading_day_bounds
 from vnpy_core.engine.sim.settings import MEMORY, SimSettings
 from vnpy_core.engine.sim.store import AccountState, FeedState, FileStore, MemoryStore, Saved, Store
 from vnpy_core.engine.sim.suggest import unknown_key
 from vnpy_core.engine.sim.walk import RandomWalk
 from vnpy_core.errors import ConfigError
+
+_EVER = datetime.fromtimestamp(0, UTC)
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,8 @@ class Venue:
         memory = settings.persist == MEMORY
         self.store: Store = MemoryStore() if memory else FileStore(Path(settings.persist or default_path))
         self._store_failed = False
+        self._began = datetime.now(UTC)
+        self._orders_of_others = 0  # numbers before the first one of ours
         try:
             saved = self.store.load(name, zone)
             self.exchange = self._exchange(saved)
@@ -78,6 +83,7 @@ class Venue:
         if saved is None:
             # Nobody remembers the ids of an earlier process: begin where none of its can be.
             orders = int(time.strftime("%H%M%S")) * 10_000 if isinstance(self.store, MemoryStore) else 0
+            self._orders_of_others = orders
             ledger = Ledger(self.name, round(self.settings.balance * MONEY))
             exchange = Exchange(
                 self.name, self.instruments, ledger, self.session, order_count=orders, trade_count=orders
@@ -231,6 +237,17 @@ class Venue:
     def is_durable(self) -> bool:
         """Whether the venue can be left and opened again without losing anything."""
         return isinstance(self.store, FileStore)
+
+    def forgets_nothing_since(self) -> datetime | None:
+        """Return the moment, of the wall clock, from which on every order that ever came is still here; None: nobody
+        can say, as a replay's days are not those of the wall clock."""
+        exchange = self.exchange
+        began = self._began if isinstance(self.store, MemoryStore) else _EVER
+        if len(exchange.orders) == exchange.order_count - self._orders_of_others:
+            return began
+        if isinstance(self.feed, RandomFeed):
+            return max(began, trading_day_bounds(self.now())[0])
+        return None
 
     def describe(self) -> str:
         settings = self.settings

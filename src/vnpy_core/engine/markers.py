@@ -1,0 +1,22 @@
+"""The mark that an order carries to the venue in its reference, so that it is known again if its answer is lost.
+
+SimGateway and vn.py's RpcGateway hand the reference back. The gateways of brokers that were read do not send it:
+their orders are known again by what they are.
+"""
+
+_MARK = "~"
+_LENGTH = 32  # a uuid in hexadecimal
+_DIGITS = frozenset("0123456789abcdef")
+
+
+def marked(reference: str, marker: str) -> str:
+    """Return ``reference`` with ``marker``, the id of an intent, at its end; without one it stays as it is."""
+    return f"{reference}{_MARK}{marker}" if marker else reference
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """Return the reference that was asked for and the marker, empty if there is none."""
+    if len(text) <= _LENGTH or text[-_LENGTH - 1] != _MARK:
+        return text, ""
+    marker = text[-_LENGTH:]
+    return (text[: -_LENGTH - 1], marker) if _DIGITS.issuperset(marker) else (text, "")

@@ -1,0 +1,60 @@
+"""GatewayLife: what watches over the gateways once they are made, put together."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vnpy_core.config.gateways import GatewaySettings
+from vnpy_core.data.read_model import ReadModel
+from vnpy_core.models import GatewayStatus
+from vnpy_core.trading.event_thread import EventThread
+from vnpy_core.trading.gateways import GatewayService
+from vnpy_core.trading.orders import OrderService
+from vnpy_core.trading.reconciler import Published, Reconciler
+
+if TYPE_CHECKING:
+    from vnpy_core.engine.gateways import GatewayHost
+
+
+class GatewayLife:
+    """Made before the gateways connect, with the read model as the journal has left it. Loop only."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, GatewaySettings],
+        host: "GatewayHost",
+        gateways: GatewayService,
+        orders: OrderService,
+        event_thread: EventThread,
+        pipeline: Published,
+        read_model: ReadModel,
+        data_dir: Path,
+    ) -> None:
+        self._gateways = gateways
+        self._host = host
+        self._pipeline = pipeline
+        self.reconciler = Reconciler(
+            settings, host, host.reports, orders, event_thread, pipeline, read_model,
+            kept=data_dir / "reconciliation.json",
+        )  # fmt: skip
+
+    def watch_states(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell every change of a gateway's state, from whatever thread it comes, on the loop."""
+
+        def on_status_threadsafe(status: GatewayStatus) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to tell
+                loop.call_soon_threadsafe(self._pipeline.emit, status)
+
+        for status in self._host.statuses():
+            self._pipeline.emit(status)
+        self._host.on_status = on_status_threadsafe
+
+    async def settled(self) -> None:
+        """Wait until no gateway is on its way to be connected, and those that are have been reconciled."""
+        await self._gateways.settled()
+        await self.reconciler.settled()
+
+    async def close(self) -> None:
+        await self.reconciler.close()

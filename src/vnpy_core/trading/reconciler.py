@@ -1,0 +1,376 @@
+"""Reconciler: after each connection, holds orders back until the venue's report agrees with what is known."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from vnpy_core.config.gateways import GatewaySettings
+from vnpy_core.config.json_file import replace_json
+from vnpy_core.enums import GatewayState
+from vnpy_core.errors import Conflict, CoreError, NotFound
+from vnpy_core.events import Event
+from vnpy_core.models import Alert, GatewayStatus, Model, Order, OrderIntent, now_timestamp
+from vnpy_core.trading.event_thread import EventThread
+from vnpy_core.trading.reconciliation import (
+    Difference,
+    Known,
+    Question,
+    Reconciliation,
+    Reported,
+    Resolution,
+    State,
+    Tables,
+    compare,
+    take_known,
+)
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.05
+RECHECK_S = 1.0
+_ONLINE = frozenset({GatewayState.CONNECTED, GatewayState.STALE})
+# vn.py's engines write their name before the strategy's or the algorithm's into an order's reference.
+OUR_ENGINES = ("CtaStrategy_", "AlgoTrading_", "PortfolioStrategy_", "SpreadTrading_")
+
+class Gate(Protocol):
+    """The gateways, as far as their orders are held."""
+
+    def gate(self, reported: Sequence[str], held: Sequence[str]) -> None: ...
+    def release(self, name: str, began: str) -> None: ...
+    def statuses(self) -> Sequence[GatewayStatus]: ...
+
+
+class Reports(Protocol):
+    def copy(self, gateway_name: str) -> Reported | None: ...
+
+
+class Intents(Protocol):
+    @property
+    def unknown(self) -> list[OrderIntent]: ...
+    def is_on_its_way(self, intent_id: str) -> bool: ...
+    def has_sent(self, vt_orderid: str) -> bool: ...
+    async def resolve(
+        self, intent_id: str, outcome: Literal["SENT", "NOT_SENT"], *, vt_orderid: str | None = None, reason: str
+    ) -> OrderIntent: ...
+
+
+class Published(Protocol):
+    def emit(self, model: Model) -> None: ...
+    def subscribe(self, callback: Callable[[Sequence[Event]], None]) -> None: ...
+
+
+class Kept(msgspec.Struct):
+    """What outlives the service of one gateway: what an admin has accepted, and what nobody has yet."""
+
+    accepted: list[str] = msgspec.field(default_factory=list)
+    open: list[Difference] = msgspec.field(default_factory=list)
+
+
+class Reconciler:
+    """Loop only. ``is_current`` tells whether a venue still reports orders of that one's trading day."""
+
+    def __init__(
+        self,
+        settings: Mapping[str, GatewaySettings],
+        gate: Gate,
+        reports: Reports,
+        intents: Intents,
+        event_thread: EventThread,
+        pipeline: Published,
+        tables: Tables,
+        *,
+        kept: Path | None = None,
+        is_current: Callable[[Order], bool] = lambda order: True,
+    ) -> None:
+        self._settings = {name: each for name, each in settings.items() if each.reconcile != "off"}
+        self._gate = gate
+        self._reports = reports
+        self._intents = intents
+        self._event_thread = event_thread
+        self._pipeline = pipeline
+        self._tables = tables
+        self._file = kept
+        self._is_current = is_current
+        self._kept = _read(kept)
+        self._known: dict[str, Known] = {name: take_known(tables, name) for name in self._settings}
+        self._states: dict[str, GatewayState] = {}
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._alerts: set[str] = set()
+        self._changed = asyncio.Event()
+        self._results = {name: self._waiting(name) for name in self._settings}
+        for name in settings.keys() - self._settings.keys():
+            self._results[name] = Reconciliation(gateway_name=name, state="OFF", holds=False)
+        gate.gate(list(self._settings), [n for n, each in self._settings.items() if each.reconcile == "required"])
+        pipeline.subscribe(self._on_events)
+
+    def results(self) -> list[Reconciliation]:
+        """Return how it stands with each gateway, in the order of the configuration."""
+        return list(self._results.values())
+
+    def result(self, name: str) -> Reconciliation:
+        """Raises:
+        NotFound: no such gateway.
+        """
+        if name not in self._results:
+            raise NotFound(f"There is no gateway {name!r}. Known: {', '.join(self._results) or 'none'}.")
+        return self._results[name]
+
+    async def accept(self, name: str) -> Reconciliation:
+        """Take orders in spite of the differences. An order that is missing stays as it is, and does not hold up the
+        next reconciliation.
+
+        Raises:
+            NotFound: no such gateway.
+            Conflict: it is not held up by differences (``not_different``).
+        """
+        result = self.result(name)
+        if result.state != "DIFFERENT":
+            raise Conflict(f"Gateway {name} is not held up by differences: it is {result.state}.", code="not_different")
+        self._stop(name)
+        report = await self._report(name)
+        kept = self._kept.setdefault(name, Kept())
+        kept.accepted = sorted({*kept.accepted, *(_mark(each) for each in result.differences if each.holds)})
+        kept.open = []
+        await self._write()
+        logger.warning("The differences of gateway %s were accepted: %s", name, _told(result.differences))
+        accepted = [
+            msgspec.structs.replace(each, resolution=Resolution.ACCEPTED) if each.holds else each
+            for each in result.differences
+        ]
+        await self._finish(name, "ACCEPTED", accepted, result.compared, report)
+        return self._results[name]
+
+    async def settled(self) -> None:
+        """Wait until every gateway that is connected has been compared; at most ``reconcile_timeout_s``."""
+        while any(
+            self._results[status.gateway_name].state in ("WAITING", "RUNNING")
+            for status in self._gate.statuses()
+            if status.state in _ONLINE
+        ):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        runs = list(self._runs.values())
+        for name in list(self._runs):
+            self._stop(name)
+        await asyncio.gather(*runs, return_exceptions=True)
+
+    # -- a gateway comes and goes
+
+    def _on_events(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event.data, GatewayStatus):
+                self._on_status(event.data)
+
+    def _on_status(self, status: GatewayStatus) -> None:
+        name = status.gateway_name
+        before, self._states[name] = self._states.get(name), status.state
+        if name not in self._settings:
+            return
+        if status.state not in _ONLINE:
+            if before in _ONLINE or before is None:
+                self._stop(name)
+                if self._results[name].state != "WAITING":
+                    self._known[name] = take_known(self._tables, name)
+                    self._show(self._waiting(name))
+        elif before not in _ONLINE:
+            self._show(msgspec.structs.replace(self._waiting(name), state="RUNNING", started=now_timestamp()))
+            self._runs[name] = asyncio.get_running_loop().create_task(
+                self._run(name, self._known[name]), name=f"reconcile {name}"
+            )
+
+    def _waiting(self, name: str) -> Reconciliation:
+        return Reconciliation(
+            gateway_name=name, state="WAITING", holds=self._settings[name].reconcile == "required"
+        )
+
+    def _stop(self, name: str) -> None:
+        run = self._runs.pop(name, None)
+        if run is not None:
+            run.cancel()
+
+    # -- one reconciliation
+
+    async def _run(self, name: str, known: Known) -> None:
+        try:
+            late = not await self._report_is_whole(name)
+            looked_at: object = None
+            while (report := await self._report(name)) is not None:
+                doubtful = self._doubtful(name)
+                state = report.version, [intent.intent_id for intent in doubtful]
+                if state != looked_at and await self._look(name, known, report, doubtful, late):
+                    return
+                looked_at = state
+                await asyncio.sleep(RECHECK_S)
+        except CoreError as error:
+            self._show(msgspec.structs.replace(self._results[name], state="DIFFERENT", detail=error.detail))
+        except Exception as error:
+            logger.exception("The reconciliation of gateway %s failed", name)
+            detail = f"It failed: {error!r}. Accept it, or connect again."
+            self._show(msgspec.structs.replace(self._results[name], state="DIFFERENT", detail=detail))
+
+    async def _report_is_whole(self, name: str) -> bool:
+        """Wait until the venue has told everything, as far as can be known, and return whether it did so in time."""
+        settings = self._settings[name]
+        deadline = asyncio.get_running_loop().time() + settings.reconcile_timeout_s
+        while asyncio.get_running_loop().time() < deadline:
+            report = await self._report(name)
+            if report is not None and report.is_complete:
+                return True
+            if report is not None and report.accounts and report.quiet_s >= settings.reconcile_quiet_s:
+                return True
+            await asyncio.sleep(POLL_S)
+        return False
+
+    async def _report(self, name: str) -> Reported | None:
+        return await self._event_thread.run(lambda: self._reports.copy(name))
+
+    def _is_ours(self, order: Order) -> bool:
+        sent = order.client_order_id is not None or self._intents.has_sent(order.vt_orderid)
+        return sent or order.reference.startswith(OUR_ENGINES)
+
+    def _doubtful(self, name: str) -> list[OrderIntent]:
+        return [
+            intent
+            for intent in self._intents.unknown
+            if intent.gateway_name == name and not self._intents.is_on_its_way(intent.intent_id)
+        ]
+
+    async def _look(
+        self, name: str, known: Known, report: Reported, doubtful: Sequence[OrderIntent], late: bool
+    ) -> bool:
+        """Compare, settle what can be settled, and return whether orders are taken now."""
+        question = Question(
+            known=known, report=report, doubtful=doubtful, is_current=self._is_current, is_ours=self._is_ours
+        )
+        found = await asyncio.to_thread(compare, question)  # a hundred thousand orders take it a while
+        for difference in found:
+            if difference.kind == "intent":
+                await self._settle_intent(difference)
+        earlier = [each for each in self._results[name].differences if each.kind == "intent"]
+        settled = {each.key for each in found}
+        found = [each for each in earlier if not each.holds and each.key not in settled] + found
+        kept = self._kept.setdefault(name, Kept())
+        found = self._with_what_was_open(found, kept)
+        holding = [each for each in found if each.holds]
+        counts = {
+            "intents": len(doubtful), "orders": len(report.orders), "trades": len(report.trades),
+            "positions": len(report.positions), "accounts": len(report.accounts),
+        }  # fmt: skip
+        if not holding and not (late and not report.accounts):
+            kept.open = []
+            kept.accepted = [mark for mark in kept.accepted if mark in {_mark(each) for each in found}]
+            await self._write()
+            await self._finish(name, "PASSED", found, counts, report)
+            return True
+        if kept.open != holding:
+            kept.open = holding
+            await self._write()
+        detail = f"{len(holding)} differences: {_told(holding)}" if holding else (
+            f"The gateway has told of no account within {self._settings[name].reconcile_timeout_s:g} s."
+        )
+        now = msgspec.structs.replace(
+            self._results[name], state="DIFFERENT", differences=found, compared=counts, detail=detail,
+            finished=self._results[name].finished or now_timestamp(),
+        )  # fmt: skip
+        if now != self._results[name]:
+            self._show(now)
+            self._alert(name, detail if now.holds else None)
+        return False
+
+    def _with_what_was_open(self, found: list[Difference], kept: Kept) -> list[Difference]:
+        """Mark what was accepted, and add positions that nobody had accepted when the service ended: since then the
+        venue's are what is known."""
+        marks = set(kept.accepted)
+        found = [
+            msgspec.structs.replace(each, resolution=Resolution.ACCEPTED)
+            if each.holds and each.kind in ("order", "intent") and _mark(each) in marks else each
+            for each in found
+        ]  # fmt: skip
+        keys = {(each.kind, each.key) for each in found}
+        return found + [each for each in kept.open if each.kind == "position" and (each.kind, each.key) not in keys]
+
+    async def _settle_intent(self, difference: Difference) -> None:
+        reason = f"Reconciliation: {difference.detail}"
+        if difference.resolution is Resolution.SENT:
+            await self._intents.resolve(
+                difference.key, "SENT", vt_orderid=difference.vt_orderids[0], reason=reason
+            )
+        elif difference.resolution is Resolution.NOT_SENT:
+            await self._intents.resolve(difference.key, "NOT_SENT", reason=reason)
+
+    async def _finish(
+        self, name: str, state: State, found: list[Difference], counts: Mapping[str, int], report: Reported | None
+    ) -> None:
+        if report is not None:  # on the event thread: the connection that it is about may be lost there meanwhile
+            began = report.began
+            await self._event_thread.run(lambda: self._gate.release(name, began))
+        self._show(
+            msgspec.structs.replace(
+                self._results[name], state=state, holds=False, differences=found, compared=counts, detail=None,
+                finished=now_timestamp(),
+            )
+        )  # fmt: skip
+        self._alert(name, None)
+        logger.log(
+            logging.WARNING if found and state != "PASSED" else logging.INFO,
+            "Gateway %s: reconciliation %s, %s", name, state,
+            ", ".join(f"{count} {kind}" for kind, count in counts.items()) + f"; {_told(found) or 'no difference'}",
+        )  # fmt: skip
+
+    def _show(self, result: Reconciliation) -> None:
+        self._results[result.gateway_name] = result
+        self._changed.set()
+
+    def _alert(self, name: str, detail: str | None) -> None:
+        alert_id = f"reconciliation.{name}"
+        if detail is None and alert_id not in self._alerts:
+            return
+        if detail is None:
+            self._alerts.discard(alert_id)
+        else:
+            self._alerts.add(alert_id)
+        summary = f"Gateway {name} takes no orders: {detail}" if detail else f"Gateway {name} takes orders"
+        self._pipeline.emit(
+            Alert(
+                alert_id=alert_id, severity="critical", summary=summary, datetime=now_timestamp(),
+                resolved=detail is None,
+            )
+        )  # fmt: skip
+
+    async def _write(self) -> None:
+        if self._file is None:
+            return
+        kept = {name: each for name, each in self._kept.items() if each.accepted or each.open}
+        try:
+            await asyncio.to_thread(replace_json, self._file, msgspec.to_builtins(kept), durable=True)
+        except OSError as error:
+            logger.error("%s cannot be written, so the next start does not know of it: %s", self._file, error)
+
+
+
+
+def _mark(difference: Difference) -> str:
+    return f"{difference.kind} {difference.key} {difference.known} {difference.venue}"
+
+
+def _told(differences: Sequence[Difference]) -> str:
+    told = [f"{each.kind} {each.key} {each.resolution}" for each in differences[:5]]
+    return ", ".join(told + ([f"and {len(differences) - 5} more"] if len(differences) > 5 else []))
+
+
+def _read(path: Path | None) -> dict[str, Kept]:
+    if path is None or not path.exists():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Kept])
+    except (OSError, msgspec.DecodeError) as error:
+        logger.error("%s cannot be read, so nothing of it counts as accepted: %s", path, error)
+        return {}
+
+
