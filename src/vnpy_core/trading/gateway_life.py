@@ -13,6 +13,8 @@ from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateways import GatewayService
 from vnpy_core.trading.orders import OrderService
 from vnpy_core.trading.reconciler import Published, Reconciler
+from vnpy_core.trading.reconnect import Reconnector
+from vnpy_core.trading.trading_day import is_of_today
 
 if TYPE_CHECKING:
     from vnpy_core.engine.gateways import GatewayHost
@@ -37,8 +39,10 @@ class GatewayLife:
         self._pipeline = pipeline
         self.reconciler = Reconciler(
             settings, host, host.reports, orders, event_thread, pipeline, read_model,
-            kept=data_dir / "reconciliation.json",
+            kept=data_dir / "reconciliation.json", is_current=is_of_today,
         )  # fmt: skip
+        longest_s = {name: each.reconnect_max_s for name, each in settings.items() if each.reconnect}
+        self._reconnector = Reconnector(longest_s, gateways, pipeline)
 
     def watch_states(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell every change of a gateway's state, from whatever thread it comes, on the loop."""
@@ -57,4 +61,5 @@ class GatewayLife:
         await self.reconciler.settled()
 
     async def close(self) -> None:
+        await self._reconnector.close()
         await self.reconciler.close()
