@@ -15,6 +15,7 @@ from schemathesis.config import SchemathesisConfig
 from tests.integration.live_server import LiveServer
 from tests.unit.routers.memory_service import AUTHORIZATION, MemoryService
 from vnpy_core.app import create_app
+from vnpy_core.routers.rules import Rules
 
 CONFIG = Path(__file__).resolve().parents[2] / "schemathesis.toml"
 
@@ -34,6 +35,17 @@ SETTINGS = settings(max_examples=15, deadline=None, derandomize=True, suppress_h
 @SETTINGS
 def test_schemathesis_finds_nothing(case: schemathesis.Case, server: LiveServer) -> None:
     case.call_and_validate(base_url=server.url, headers=AUTHORIZATION)
+
+
+@schema.parametrize()
+@settings(SETTINGS, max_examples=8)
+def test_schemathesis_gets_nowhere_without_credentials(case: schemathesis.Case, server: LiveServer) -> None:
+    response = case.call(base_url=server.url)
+    rule = Rules().of(case.method.upper(), case.operation.path)
+    if rule is not None and rule.open:
+        assert response.status_code in (200, 401, 405, 422, 503), response.text
+    else:
+        assert response.status_code == 401, response.text
 
 
 def test_schemathesis_finds_nothing_in_sequences(server: LiveServer) -> None:
