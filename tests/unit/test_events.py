@@ -11,7 +11,21 @@ from tests.facts import WHEN, log, of, order, tick
 
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.events import Event, decode_fact, matches, topic_of, topic_token
-from vnpy_core.models import FACTS, Alert, Bar, CommandRecord, Contract, Model, OrderIntent, Tick
+from vnpy_core.models import (
+    FACTS,
+    Alert,
+    AuditEntry,
+    Bar,
+    CommandRecord,
+    Contract,
+    KeyUse,
+    Model,
+    OrderIntent,
+    Tick,
+)
+
+# Journaled, and never shown to a client, on the bus or anywhere else.
+INTERNAL = {OrderIntent, CommandRecord, KeyUse, AuditEntry}
 
 
 @pytest.mark.parametrize("kind", [*FACTS, Tick, Bar, Contract], ids=lambda kind: kind.__name__)
@@ -55,7 +69,7 @@ def test_a_fact_has_a_key_and_says_whether_it_is_final(kind: type[Model], data: 
     assert event.is_fact
     assert isinstance(event.data.key, str)
     assert isinstance(event.data.is_final, bool)
-    assert event.is_internal == (kind in (OrderIntent, CommandRecord))
+    assert event.is_internal == (kind in INTERNAL)
 
 
 def test_market_data_and_logs_are_no_facts() -> None:
