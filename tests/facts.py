@@ -82,7 +82,7 @@ JSON = st.recursive(
 )
 
 
-def of(kind: type[Model]) -> st.SearchStrategy[Any]:
+def of(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Return a strategy for any valid instance of a model's class."""
     info = inspect.type_info(kind)
     assert isinstance(info, inspect.StructType)
@@ -97,6 +97,8 @@ def _of_type(kind: inspect.Type) -> st.SearchStrategy[Any]:
             return st.one_of(*map(_of_type, kind.types))
         case inspect.EnumType():
             return st.sampled_from(list(kind.cls))
+        case inspect.StructType():
+            return of(kind.cls)
         case inspect.ListType():
             return st.lists(_of_type(kind.item_type), max_size=3)
         case inspect.DictType():

@@ -38,6 +38,14 @@ ACTIVE_STATUSES = frozenset({OrderStatus.SUBMITTING, OrderStatus.NOTTRADED, Orde
 FINAL_STATUSES = frozenset({OrderStatus.ALLTRADED, OrderStatus.CANCELLED, OrderStatus.REJECTED})
 
 
+class TradingState(StrEnum):
+    """What risk control lets through: everything, what reduces positions, or nothing that runs by itself."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
 class OrderType(StrEnum):
     LIMIT = "LIMIT"
     MARKET = "MARKET"

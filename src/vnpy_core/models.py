@@ -25,6 +25,7 @@ from vnpy_core.enums import (
     ServiceStatus,
     StopOrderStatus,
     StrategyState,
+    TradingState,
 )
 
 Timestamp = Annotated[
@@ -379,7 +380,7 @@ class RiskRejection(Model, frozen=True, kw_only=True, gc=False):
 
     topic: ClassVar[str] = "risk.rejected"
 
-    code: Annotated[str, msgspec.Meta(examples=["risk_manager"])]
+    code: Annotated[str, msgspec.Meta(examples=["risk_manager", "account_volume"])]
     reason: str
     vt_symbol: VtSymbol
     gateway_name: GatewayName
@@ -393,6 +394,99 @@ class RiskRejection(Model, frozen=True, kw_only=True, gc=False):
     @property
     def is_final(self) -> bool:
         return True
+
+
+class RiskState(Model, frozen=True, kw_only=True, gc=False):
+    """What risk control lets through, of one account or of all."""
+
+    topic: ClassVar[str] = "risk.state"
+
+    scope: Annotated[str, msgspec.Meta(description="A gateway's name; *: all of them", examples=["*", "SIM"])]
+    state: TradingState
+    reason: Annotated[str, msgspec.Meta(examples=["The feed is wrong"])]
+    source: Annotated[
+        str,
+        msgspec.Meta(description="Who set it", examples=["operator", "kill_switch", "daily_loss", "drawdown"]),
+    ]
+    since: Timestamp
+    revision: Annotated[int, msgspec.Meta(description="Grows with every change of this scope")] = 0
+
+    @property
+    def key(self) -> str:
+        return self.scope
+
+
+class RiskLimits(Model, frozen=True, kw_only=True, gc=False):
+    """The limits of the account-level layer. ``source``: the configuration, or the API, which then overrides it."""
+
+    topic: ClassVar[str] = "risk.limits"
+
+    limits: Annotated[Mapping[str, Any], msgspec.Meta(description="As PUT takes them; null: no limit")]
+    source: Literal["configuration", "api"]
+    updated: Timestamp | None
+
+    @property
+    def key(self) -> str:
+        return "limits"
+
+
+class RiskDay(Model, frozen=True, kw_only=True, gc=False):
+    """What daily loss and drawdown of an account are measured from; since the day began, or trading was resumed."""
+
+    topic: ClassVar[str] = "risk.day"
+
+    vt_accountid: Annotated[str, msgspec.Meta(examples=["SIM.SIM"])]
+    gateway_name: GatewayName
+    day: Annotated[str, msgspec.Meta(description="The trading day", examples=["2026-01-05"])]
+    opening_balance: float
+    highest_balance: float
+
+    @property
+    def key(self) -> str:
+        return self.vt_accountid
+
+
+class OrderLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that a kill switch could not end, and why."""
+
+    vt_orderid: str
+    vt_symbol: VtSymbol
+    status: OrderStatus
+    left: Annotated[float, msgspec.Meta(description="The volume that may still be filled")]
+    reason: str
+
+
+class PositionLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """A position that is still open after a kill switch, and why."""
+
+    vt_positionid: str
+    vt_symbol: VtSymbol
+    volume: float
+    reason: str
+
+
+class KillSwitchReport(Model, frozen=True, kw_only=True, gc=False):
+    """What a kill switch has done, and what is left open."""
+
+    topic: ClassVar[str] = "risk.kill_switch"
+
+    started: Timestamp
+    ended: Annotated[Timestamp | None, msgspec.Meta(description="null: it runs, or the service ended meanwhile")]
+    reason: str
+    flatten: bool
+    complete: Annotated[bool, msgspec.Meta(description="Nothing that was to be ended is left open")]
+    strategies_stopped: list[str]
+    algos_stopped: list[str]
+    cancels_requested: int
+    orders_cancelled: int
+    flatten_orders: list[str]
+    orders_left: list[OrderLeft]
+    positions_left: list[PositionLeft]
+    problems: list[str]
+
+    @property
+    def key(self) -> str:
+        return "kill_switch"
 
 
 class GatewayStatus(Model, frozen=True, kw_only=True, gc=False):
@@ -435,6 +529,23 @@ class OrderSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def vt_symbol(self) -> str:
         return f"{self.symbol}.{self.exchange}"
+
+
+class RiskOrder(msgspec.Struct, frozen=True, gc=False):
+    """An order that is to be sent, as risk control looks at it. ``sender`` is the strategy or algo; empty: a client."""
+
+    gateway_name: str
+    vt_symbol: str
+    is_buy: bool
+    offset: Offset
+    type: OrderType
+    volume: float
+    price: float
+    sender: str
+
+    @property
+    def closes(self) -> bool:
+        return self.offset is not Offset.OPEN and self.offset is not Offset.NONE
 
 
 class OrderIntent(Model, frozen=True, kw_only=True, gc=False):
@@ -580,7 +691,8 @@ class Alert(Model, frozen=True, kw_only=True, gc=False):
 
 # Facts are journaled before anyone sees them and are never dropped; the order is that of the topics in the docs.
 FACTS: tuple[type[Model], ...] = (
-    Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, GatewayStatus, Alert,
+    Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, RiskState, RiskLimits, RiskDay,
+    KillSwitchReport, GatewayStatus, Alert,
     OrderIntent, KeyUse, CommandRecord, AuditEntry,
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from enum import StrEnum
 import msgspec
 
 from vnpy_core.enums import OrderStatus
-from vnpy_core.models import Model, Order, Trade
+from vnpy_core.models import Model, Order, RiskState, Trade
 
 
 class Echo(StrEnum):
@@ -46,6 +46,8 @@ def news(latest: Model | None, incoming: Model) -> Model | Echo:
         return _order_news(latest, incoming)
     if isinstance(incoming, Trade) and isinstance(latest, Trade):
         return Echo.DUPLICATE if _same_trade(latest, incoming) else incoming
+    if isinstance(incoming, RiskState) and isinstance(latest, RiskState) and incoming.revision < latest.revision:
+        return Echo.STALE  # the breaker was quicker than the operator's answer
     return incoming
 
 

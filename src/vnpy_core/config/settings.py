@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from vnpy_core.config.access_settings import OptionalPath, Section, SecuritySettings, ServiceSettings
 from vnpy_core.config.gateways import GatewaySettings
+from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
 from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
@@ -239,6 +240,7 @@ class VnPyCoreConfig(BaseSettings):
     security: SecuritySettings = SecuritySettings()
     engine: EngineSettings = EngineSettings()
     gateways: dict[str, GatewaySettings] = Field(default_factory=_demo_gateways)
+    risk: RiskSettings = RiskSettings()
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
     history: HistorySettings = HistorySettings()

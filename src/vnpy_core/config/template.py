@@ -49,9 +49,18 @@ def render_template() -> str:
         elif name != "gateways":
             lines.append(_line(name, field))
     for name, section in sections:
-        lines.append(f"\n# [{name}]")
-        lines += [_line(public_name(key, field), field) for key, field in section.model_fields.items()]
+        lines += _section(name, section)
     return "\n".join(lines) + "\n" + _GATEWAYS
+
+
+def _section(name: str, section: type[BaseModel]) -> list[str]:
+    lines, below = [f"\n# [{name}]"], []
+    for key, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            below += _section(f"{name}.{key}", field.annotation)
+        else:
+            lines.append(_line(public_name(key, field), field))
+    return lines + below
 
 
 def render_reference() -> str:
@@ -90,6 +99,8 @@ def _line(name: str, field: FieldInfo) -> str:
 def _value(value: Any) -> str:
     if value is None:
         return '""'
+    if isinstance(value, dict) and not value:
+        return "{}"
     if isinstance(value, bool | int | float | tuple):
         return json.dumps(value)
     return json.dumps(str(value.get_secret_value() if isinstance(value, SecretStr) else value), ensure_ascii=False)

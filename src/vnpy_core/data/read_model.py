@@ -184,6 +184,10 @@ class ReadModel:
         self.stop_orders = Table("stop_orders", keep_final)
         self.algos = Table("algos", keep_final)
         self.risk_rules = Table("risk_rules")
+        self.risk_states = Table("risk_states")
+        self.risk_limits = Table("risk_limits")
+        self.risk_days = Table("risk_days")
+        self.kill_switch = Table("kill_switch")
         self.gateways = Table("gateways")
         self.alerts = Table("alerts")
         self.logs: deque[Event] = deque(maxlen=_LOG_LINES)
@@ -198,6 +202,10 @@ class ReadModel:
             models.StopOrder: self.stop_orders,
             models.Algo: self.algos,
             models.RiskRule: self.risk_rules,
+            models.RiskState: self.risk_states,
+            models.RiskLimits: self.risk_limits,
+            models.RiskDay: self.risk_days,
+            models.KillSwitchReport: self.kill_switch,
             models.GatewayStatus: self.gateways,
             models.Alert: self.alerts,
         }

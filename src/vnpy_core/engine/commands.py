@@ -6,6 +6,7 @@ All of it is for the event thread: ``event_engine.call(commands.send_order, …)
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from vnpy.event import Event
@@ -44,7 +45,8 @@ class TradingCommands:
             NotFound: no such gateway, or it has not told of that contract (``unknown_contract``).
             Unavailable: it is not connected (``gateway_not_connected``), or takes no orders now (``reconciling``,
                 ``gateway_stale``).
-            OrderRefused: it was not sent: by vn.py's risk manager (``risk_manager``), because one of its rules raised
+            OrderRefused: it was not sent: by the account's limits (a code of theirs), by vn.py's risk manager
+                (``risk_manager``), because one of its rules raised
                 (``risk_failed``), or by the gateway (``gateway_refused``).
             OutcomeUnknown: the gateway raised; whether the order went out, only its events can tell.
         """
@@ -63,7 +65,9 @@ class TradingCommands:
             offset=to_vn(spec.offset),
             reference=marked(spec.reference, spec.marker),
         )
-        with _Watch(gateway) as watch:
+        risk = self._main.engines.get(RISK_ENGINE)
+        front = getattr(risk, "front", None)
+        with _Watch(gateway) as watch, front.client_order() if front is not None else nullcontext():
             try:
                 vt_orderid: str = self._main.send_order(request, gateway_name)
             except BaseException as error:
@@ -74,8 +78,8 @@ class TradingCommands:
                 ) from error
         if not vt_orderid:
             if not watch.reached_gateway:
-                refusal = getattr(self._main.engines.get(RISK_ENGINE), "last_refusal", None)
-                raise OrderRefused(refusal or "it was stopped on its way to the gateway", code="risk_manager")
+                refusal = getattr(risk, "last_refusal", None) or "it was stopped on its way to the gateway"
+                raise OrderRefused(refusal, code=getattr(risk, "last_code", "risk_manager"))
             reason = watch.gateway_reason or "it gave no reason"
             raise OrderRefused(f"gateway {gateway_name} refused the order: {reason}", code="gateway_refused")
         self._sent[vt_orderid] = CancelRequest(

@@ -1,6 +1,6 @@
 """CoreRiskEngine: vn.py's risk manager, with reasons, days, limits that hold in a burst, and checked settings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,23 +13,29 @@ from vnpy_riskmanager.template import RuleTemplate
 
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.main_engine import CoreMainEngine
+from vnpy_core.engine import translate
 from vnpy_core.engine.plain import jsonable
+from vnpy_core.engine.risk_front import RiskFront
 from vnpy_core.engine.risk_rules import ActiveOrderRule, RuleLoading, checked_rule_setting, english
 from vnpy_core.engine.single_writer import on_event_thread
-from vnpy_core.errors import ConfigError
-from vnpy_core.models import RiskRejection, now_timestamp
+from vnpy_core.errors import ConfigError, Invalid
+from vnpy_core.models import RiskRejection, RiskRule, now_timestamp
 
 # Counters start again at five in the morning: after the night session of the Chinese exchanges, before the day's.
 DAY_BEGINS = timedelta(hours=5)
 _RESET_DAILY = ("DailyLimitRule", "DuplicateOrderRule")
 # A rule counts by order or by symbol; only the largest counts are shown, or each order would show all before it.
 _COUNTS_SHOWN = 100
+RULE_CODE = "risk_manager"
+# vn.py's rules of size and count; what is left for an order that closes are those of its validity, and the user's.
+_SPARED = frozenset({"OrderSizeRule", "DailyLimitRule", "ActiveOrderRule", "DuplicateOrderRule"})
 
 
 class CoreRiskEngine(RuleLoading):
     """Every order of every app passes ``send_order`` here, on the event thread.
 
-    ``last_refusal`` is why the order of the last ``check_allowed`` was refused, ``None`` if it was not. Counts of a
+    Before the rules stands ``front``, and is asked first. ``last_refusal`` is why the last order was refused, ``None``
+    if it was not, and ``last_code`` by what. Counts of a
     day start again at five in the morning, and at a restart; those of a user's rule too if it has
     ``reset_daily = True``.
     """
@@ -40,10 +46,12 @@ class CoreRiskEngine(RuleLoading):
     def __init__(self, *args: Any) -> None:
         self.clock: Callable[[], datetime] = lambda: datetime.now(database.DB_TZ)
         self.last_refusal: str | None = None
+        self.last_code = RULE_CODE
         self._request: tuple[str, OrderRequest, str] | None = None
         self._changed: dict[str, RuleTemplate] = {}
         self._day = self._today()
         super().__init__(*args)
+        self.front = RiskFront(self.event_engine)
         self.event_engine.register(EVENT_TIMER, self._on_timer)
         for rule in self.rules.values():
             self.put_rule_event(rule)
@@ -60,23 +68,36 @@ class CoreRiskEngine(RuleLoading):
 
     def send_order(self, req: OrderRequest, gateway_name: str) -> str:
         # Before the rules: what they count is what is sent.
-        self.last_refusal = self.main_engine.refusal(req, gateway_name)
-        if self.last_refusal is not None or not self.check_allowed(req, gateway_name):
+        self.last_refusal, self.last_code = self.main_engine.refusal(req, gateway_name), RULE_CODE
+        if self.last_refusal is not None:
             return ""
+        order, guard = self.front.asked(req, gateway_name), self.front.guard
+        if guard is not None and (refusal := guard.refusal(order)) is not None:
+            self.last_refusal, self.last_code = refusal.reason, refusal.code
+            self._reject(req, gateway_name, refusal.reason, refusal.code)
+            return ""
+        spares = guard is not None and guard.lets_rules_pass and guard.reduces(order)
+        if not self.check_allowed(req, gateway_name, spared=_SPARED if spares else ()):
+            return ""
+        if guard is not None:
+            guard.attempt(order)
         vt_orderid: str = self._send_order(req, gateway_name)
+        if vt_orderid and guard is not None:
+            guard.sent(vt_orderid, order)
         if vt_orderid and self.main_engine.get_order(vt_orderid) is None:
             for rule in self.rules.values():
                 if isinstance(rule, ActiveOrderRule):
                     rule.order_sent(vt_orderid)
         return vt_orderid
 
-    def check_allowed(self, req: OrderRequest, gateway_name: str) -> bool:
-        """Ask each active rule. One that raises refuses: an order is never sent because its check is broken."""
-        self.last_refusal = None
+    def check_allowed(self, req: OrderRequest, gateway_name: str, spared: Collection[str] = ()) -> bool:
+        """Ask each active rule whose class is not ``spared``. One that raises refuses: an order is never sent because
+        its check is broken."""
+        self.last_refusal, self.last_code = None, RULE_CODE
         for rule in self.rules.values():
-            if not rule.active:
-                continue
             name = type(rule).__name__
+            if not rule.active or name in spared:
+                continue
             self._request = (name, req, gateway_name)
             try:
                 if not rule.check_allowed(req, gateway_name):
@@ -99,10 +120,13 @@ class CoreRiskEngine(RuleLoading):
             return
         name, req, gateway_name = self._request
         self.last_refusal = f"{name}: {reason}"
-        self._log(f"Refused {req.vt_symbol}: {self.last_refusal}")
+        self._reject(req, gateway_name, self.last_refusal, RULE_CODE)
+
+    def _reject(self, req: OrderRequest, gateway_name: str, reason: str, code: str) -> None:
+        self._log(f"Refused {req.vt_symbol}: {reason}")
         rejection = RiskRejection(
-            code="risk_manager",
-            reason=self.last_refusal,
+            code=code,
+            reason=reason,
             vt_symbol=req.vt_symbol,
             gateway_name=gateway_name,
             reference=req.reference,
@@ -135,6 +159,28 @@ class CoreRiskEngine(RuleLoading):
         self.put_rule_event(rule)
         self._show_changed()
         utility.save_json(self.setting_filename, self.setting)
+
+    @on_event_thread
+    def change_rule(self, rule_name: str, rule_setting: Mapping[str, Any]) -> RiskRule:
+        """Do as ``update_rule_setting``, and return the rule as it is then."""
+        self.update_rule_setting(rule_name, rule_setting)
+        return translate.risk_rule(_state(self.rule_of(rule_name)))
+
+    @on_event_thread
+    def restore_rules(self, known: Iterable[RiskRule]) -> None:
+        """Give the rules of which vn.py's own file says nothing the parameters that they had last."""
+        for rule in known:
+            try:
+                key = next(key for key, value in self.rules.items() if type(value).__name__ == rule.class_name)
+                if key not in self.setting and rule.parameters != _state(self.rules[key])["parameters"]:
+                    self.update_rule_setting(rule.class_name, rule.parameters)
+            except (StopIteration, Invalid):
+                self._log(f"{rule.class_name} is no more, or takes other parameters: it has those of its class")
+
+    @property
+    def trading_day(self) -> str:
+        """The day by which counts and losses are measured."""
+        return self._today().isoformat()
 
     @on_event_thread
     def reset_counts(self) -> None:
