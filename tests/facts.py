@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from msgspec import inspect
 
 from vnpy_core.enums import Direction, Exchange, GatewayState, Offset, OrderStatus, OrderType, StrategyState
-from vnpy_core.models import Account, GatewayStatus, Log, Model, Order, OrderIntent, Position, Strategy, Tick, Trade
+from vnpy_core.models import Account, GatewayStatus, Log, Order, OrderIntent, Position, Strategy, Tick, Trade
 
 WHEN = "2026-01-05T01:30:00.000000+00:00"
 

@@ -11,6 +11,7 @@ from starlette.routing import WebSocketRoute
 
 from vnpy_core import __version__
 from vnpy_core.errors import CoreError
+from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
@@ -21,6 +22,7 @@ from vnpy_core.routers.order_shortcut import OrderShortcut
 from vnpy_core.routers.pages import PageCache
 from vnpy_core.routers.problems import AllowedMethods, ProblemHandler, RequestContext
 from vnpy_core.routers.reconciliation import create_reconciliation_router
+from vnpy_core.routers.risk import create_risk_router
 from vnpy_core.routers.rules import API_PREFIX
 from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
@@ -48,6 +50,8 @@ def create_app(service: Service) -> FastAPI:
         create_trading_router(service),
         create_reconciliation_router(service),
         create_strategy_router(service),
+        create_risk_router(service),
+        create_algo_router(service),
         create_data_router(service),
         create_system_router(service),
         create_auth_router(service),

@@ -531,6 +531,18 @@ class OrderSpec(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.symbol}.{self.exchange}"
 
 
+class AlgoSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution algorithm as it is asked for; what ``setting`` leaves out is the template's default."""
+
+    template: str
+    vt_symbol: VtSymbol
+    direction: Direction
+    offset: Offset
+    price: float
+    volume: float
+    setting: Mapping[str, Any]
+
+
 class RiskOrder(msgspec.Struct, frozen=True, gc=False):
     """An order that is to be sent, as risk control looks at it. ``sender`` is the strategy or algo; empty: a client."""
 

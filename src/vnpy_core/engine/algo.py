@@ -202,14 +202,20 @@ class CoreAlgoEngine(AlgoEngine):
             del self.algos[name]
             self.symbol_algo_map[algo.vt_symbol].discard(algo)
             self._refusals.pop(name, None)
-        told = {
+        self.event_engine.put(Event(EVENT_ALGO_UPDATE, self._told(algo, data)))
+
+    def state_of(self, algo: AlgoTemplate) -> dict[str, Any]:
+        """Return what ``translate.algo`` takes."""
+        return self._told(algo, _data_of(algo))
+
+    def _told(self, algo: AlgoTemplate, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             **data,
             "template": type(algo).__name__,
             "parameters": jsonable(data["parameters"]),
             "variables": jsonable(data["variables"]),
-            "error": self.failures.get(name),
+            "error": self.failures.get(algo.algo_name),
         }
-        self.event_engine.put(Event(EVENT_ALGO_UPDATE, told))
 
     def write_log(self, msg: str, algo: AlgoTemplate | None = None, level: int = logging.INFO) -> None:
         shown = f"{algo.algo_name}: {msg}" if algo else msg

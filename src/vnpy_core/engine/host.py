@@ -11,6 +11,7 @@ from vnpy.trader.setting import SETTINGS
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine import history_database
 from vnpy_core.engine.algo import CoreAlgoApp, CoreAlgoEngine
+from vnpy_core.engine.algo_desk import AlgoDesk
 from vnpy_core.engine.bridge import Bridge
 from vnpy_core.engine.chart import CoreChartApp
 from vnpy_core.engine.commands import TradingCommands
@@ -38,6 +39,7 @@ class EngineHost:
     cta: CoreCtaEngine
     risk: CoreRiskEngine
     algo: CoreAlgoEngine
+    algo_desk: AlgoDesk
     downloads: HistoryDownloads
 
     def __init__(self, config: VnPyCoreConfig, history: HistoryStore) -> None:
@@ -76,6 +78,7 @@ class EngineHost:
         self.commands = TradingCommands(self.main_engine)
         self.cta.init_engine()
         self.algo.init_engine()
+        self.algo_desk = AlgoDesk(self.algo)
 
     def attach(self, loop: asyncio.AbstractEventLoop, sink: Callable[[list[Event]], None]) -> None:
         self.bridge.attach(loop, sink)

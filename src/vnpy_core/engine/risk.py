@@ -11,9 +11,9 @@ from vnpy_riskmanager import RiskManagerApp
 from vnpy_riskmanager.base import EVENT_RISK_NOTIFY, EVENT_RISK_RULE
 from vnpy_riskmanager.template import RuleTemplate
 
+from vnpy_core.engine import translate
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.main_engine import CoreMainEngine
-from vnpy_core.engine import translate
 from vnpy_core.engine.plain import jsonable
 from vnpy_core.engine.risk_front import RiskFront
 from vnpy_core.engine.risk_rules import ActiveOrderRule, RuleLoading, checked_rule_setting, english

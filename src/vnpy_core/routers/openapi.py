@@ -9,10 +9,11 @@ from fastapi.openapi.utils import get_openapi
 from vnpy_core import models, reports
 from vnpy_core.bus import messages
 from vnpy_core.enums import Scope
-from vnpy_core.routers import answers, auth_answers
+from vnpy_core.routers import answers, auth_answers, risk_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
 from vnpy_core.routers.rules import Rule, Rules
 from vnpy_core.trading.results import AmendResult, Preview, SubmitResult
+from vnpy_core.trading.risk_reports import RiskOverview
 
 _REF = "#/components/schemas/{name}"
 
@@ -25,6 +26,8 @@ _SCHEMAS: tuple[type, ...] = (
     answers.IntentPage, answers.ReconciliationPage, answers.BatchResult, AmendResult, SubmitResult, Preview, Problem,
     models.Download, reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
+    models.RiskState, models.RiskLimits, models.RiskDay, models.KillSwitchReport, RiskOverview, risk_answers.RulePage,
+    risk_answers.AlgoPage, risk_answers.AlgoTemplatePage, risk_answers.AlgosStopped,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,
     auth_answers.Tokens, auth_answers.Me, auth_answers.Ticket, auth_answers.User, auth_answers.UserPage,
@@ -60,6 +63,8 @@ _CODES = {
 TAGS = [
     {"name": "trading", "description": "Gateways, orders, positions, market data / 接口、委托、持仓、行情"},
     {"name": "strategies", "description": "CTA strategies / CTA 策略"},
+    {"name": "risk", "description": "What orders are let through, and the kill switch / 风控与紧急停止"},
+    {"name": "algos", "description": "Execution algorithms / 算法交易"},
     {"name": "data", "description": "Stored bars and ticks / 历史数据"},
     {"name": "system", "description": "How the service is / 服务状态"},
     {"name": "auth", "description": "Logging in, users, API keys, audit log / 登录、用户、API 密钥、审计日志"},

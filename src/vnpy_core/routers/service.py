@@ -6,18 +6,25 @@ from typing import Any, Literal, Protocol
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
+from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.data.past import PastPage
-from vnpy_core.enums import Interval
+from vnpy_core.enums import Interval, TradingState
 from vnpy_core.errors import CoreError
 from vnpy_core.models import (
+    Algo,
+    AlgoSpec,
     Bar,
     Contract,
     Download,
     GatewayStatus,
     HistoryOverview,
     KeyUse,
+    KillSwitchReport,
     OrderIntent,
     OrderSpec,
+    RiskLimits,
+    RiskRule,
+    RiskState,
     Strategy,
     Tick,
 )
@@ -29,6 +36,7 @@ from vnpy_core.trading.idempotency import Again, Answer, Do
 from vnpy_core.trading.orders import Draft
 from vnpy_core.trading.reconciliation import Reconciliation
 from vnpy_core.trading.results import AmendResult, CancelResult, Preview, SubmitResult
+from vnpy_core.trading.risk_reports import RiskOverview
 
 
 class State(Protocol):
@@ -50,6 +58,12 @@ class State(Protocol):
     def gateways(self) -> Table: ...
     @property
     def strategies(self) -> Table: ...
+    @property
+    def algos(self) -> Table: ...
+    @property
+    def risk_rules(self) -> Table: ...
+    @property
+    def kill_switch(self) -> Table: ...
 
 
 class Orders(Protocol):
@@ -131,6 +145,32 @@ class Strategies(Protocol):
     def variables(self, name: str) -> Mapping[str, Any]: ...
 
 
+class Risk(Protocol):
+    def overview(self) -> RiskOverview: ...
+    async def halt(self, scope: str, reason: str, state: TradingState = ...) -> RiskState: ...
+    async def resume(self, scope: str, reason: str) -> RiskState: ...
+    def limits(self) -> RiskLimits: ...
+    async def set_limits(self, limits: RiskSettings) -> RiskLimits: ...
+    def rule(self, class_name: str) -> RiskRule: ...
+    async def change_rule(self, class_name: str, parameters: Mapping[str, Any]) -> RiskRule: ...
+
+
+class Switch(Protocol):
+    async def run(
+        self, *, flatten: bool, stop_strategies: bool, timeout_s: float, collar_percent: float, reason: str
+    ) -> KillSwitchReport: ...
+
+
+class Algos(Protocol):
+    def templates(self) -> Sequence[Mapping[str, Any]]: ...
+    def get(self, name: str) -> Algo: ...
+    async def start(self, spec: AlgoSpec) -> Algo: ...
+    async def pause(self, name: str) -> Algo: ...
+    async def resume(self, name: str) -> Algo: ...
+    async def stop(self, name: str) -> Algo: ...
+    async def stop_all(self) -> list[str]: ...
+
+
 class History(Protocol):
     async def bars(
         self, vt_symbol: str, interval: Interval, start: datetime | None, end: datetime | None, limit: int
@@ -172,6 +212,12 @@ class Service(Protocol):
     def life(self) -> Life: ...
     @property
     def strategies(self) -> Strategies: ...
+    @property
+    def risk(self) -> Risk: ...
+    @property
+    def kill_switch(self) -> Switch: ...
+    @property
+    def algos(self) -> Algos: ...
     @property
     def data(self) -> History: ...
     @property

@@ -33,6 +33,9 @@ CODES: Mapping[str, str] = {
 }
 
 
+Applying = tuple[tuple[str, SymbolLimits | SenderLimits], ...]
+
+
 class Refusal(msgspec.Struct, frozen=True, gc=False):
     """Why an order may not go out."""
 
@@ -73,7 +76,7 @@ class RiskChecks:
         """Return why the order may not go out; asks without leaving a trace."""
         symbol, account = self._symbol(order.vt_symbol), self.account(order.gateway_name)
         sender = self._sender(order.sender) if order.sender else None
-        of: tuple[tuple[str, SymbolLimits | SenderLimits], ...] = (("symbol", symbol), ("account", account))
+        of: Applying = (("symbol", symbol), ("account", account))
         if sender is not None:
             of = (("symbol", symbol), ("strategy", sender), ("account", account))
         for name, limits in of:
@@ -116,7 +119,7 @@ class RiskChecks:
         return found
 
     def _price(
-        self, order: RiskOrder, symbol: SymbolLimits, of: tuple[tuple[str, SymbolLimits | SenderLimits], ...], now: float
+        self, order: RiskOrder, symbol: SymbolLimits, of: Applying, now: float
     ) -> Refusal | None:
         is_priced = order.type is not OrderType.MARKET
         collar = symbol.price_collar_percent if is_priced else None
@@ -140,7 +143,7 @@ class RiskChecks:
         return None
 
     def _working(
-        self, order: RiskOrder, of: tuple[tuple[str, SymbolLimits | SenderLimits], ...]
+        self, order: RiskOrder, of: Applying
     ) -> Refusal | None:
         for name, limits in of:
             if limits.max_working_orders is None:

@@ -17,6 +17,7 @@ from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.config.access_settings import SecuritySettings
+from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.config.settings import WebSocketSettings
 from vnpy_core.data.journal_file import JournalRecord, Latest
 from vnpy_core.data.past import PastFacts
@@ -25,6 +26,8 @@ from vnpy_core.enums import Exchange, GatewayState, Interval, OrderStatus, Servi
 from vnpy_core.errors import Conflict, CoreError, Invalid, NotFound, StrategyFailed, Unavailable
 from vnpy_core.events import Event, decode_fact
 from vnpy_core.models import (
+    Algo,
+    AlgoSpec,
     Bar,
     Contract,
     Download,
@@ -33,20 +36,26 @@ from vnpy_core.models import (
     Model,
     Order,
     OrderSpec,
+    RiskRule,
     Strategy,
     Tick,
     to_timestamp,
 )
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
-from vnpy_core.routers import examples
 from vnpy_core.routers.reconciliation import EXAMPLE
+from vnpy_core.routers import examples, risk_examples
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
+from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
+from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.idempotency import IdempotencyKeys
+from vnpy_core.trading.kill_switch import KillSwitch
 from vnpy_core.trading.orders import OrderService
 from vnpy_core.trading.reconciliation import Reconciliation
+from vnpy_core.trading.risk import RiskService
+from vnpy_core.trading.risk_guard import RiskGuard
 
 
 class MemoryJournal:
@@ -251,6 +260,9 @@ class Strategies:
         self._emit(strategy)
         return strategy
 
+    def list(self) -> Sequence[Strategy]:
+        return tuple(self._strategies.values())
+
     async def remove(self, name: str) -> None:
         strategy = self.get(name)
         if strategy.trading:
@@ -287,6 +299,78 @@ class Strategies:
 
     def variables(self, name: str) -> Mapping[str, Any]:
         return self.get(name).variables
+
+
+class RiskFront:
+    """Lets the guard's facts be told."""
+
+    def __init__(self, emit: Callable[[Model], None]) -> None:
+        self.guard: RiskGuard | None = None
+        self.tell = emit
+
+    def install(self, guard: RiskGuard) -> None:
+        self.guard = guard
+
+
+class RiskEngine:
+    """One rule of vn.py's, with one number."""
+
+    trading_day = "2026-01-05"
+
+    def __init__(self, emit: Callable[[Model], None]) -> None:
+        self.front = RiskFront(emit)
+        self.rule = risk_examples.RULE
+
+    def change_rule(self, rule_name: str, rule_setting: Mapping[str, Any]) -> RiskRule:
+        unknown = [name for name in rule_setting if name not in self.rule.parameters]
+        if unknown:
+            errors = [{"field": name, "message": "unknown parameter"} for name in unknown]
+            raise Invalid("The setting is not valid.", errors=errors)
+        parameters = {**self.rule.parameters, **rule_setting}
+        self.rule = msgspec.structs.replace(self.rule, parameters=parameters)
+        return self.rule
+
+    def restore_rules(self, known: Iterable[RiskRule]) -> None:
+        pass
+
+
+class AlgoEngine:
+    """Algos that do nothing."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, Algo] = {}
+
+    def templates(self) -> Sequence[Mapping[str, Any]]:
+        return [msgspec.to_builtins(one) for one in risk_examples.TEMPLATES.templates]
+
+    def reserve_names(self, algo_names: Iterable[str]) -> None:
+        pass
+
+    def start(self, spec: AlgoSpec) -> Algo:
+        if spec.template != "TwapAlgo":
+            raise NotFound(f"There is no algo template {spec.template!r}.")
+        name = f"TwapAlgo_{len(self.running) + 1}"
+        self.running[name] = msgspec.structs.replace(
+            risk_examples.ALGO, algo_name=name, vt_symbol=spec.vt_symbol, direction=spec.direction,
+            offset=spec.offset, price=spec.price, volume=spec.volume,
+        )  # fmt: skip
+        return self.running[name]
+
+    def pause(self, algo_name: str) -> Algo:
+        return self._become(algo_name, "PAUSED")
+
+    def resume(self, algo_name: str) -> Algo:
+        return self._become(algo_name, "RUNNING")
+
+    def stop(self, algo_name: str) -> Algo:
+        return self._become(algo_name, "STOPPED")
+
+    def stop_running(self) -> list[Algo]:
+        return [self.stop(name) for name, algo in self.running.items() if not algo.is_final]
+
+    def _become(self, algo_name: str, status: str) -> Algo:
+        self.running[algo_name] = msgspec.structs.replace(self.running[algo_name], status=status)
+        return self.running[algo_name]
 
 
 class History:
@@ -364,6 +448,13 @@ class MemoryService:
         self.gateways = Gateways(self.read_model, emit)
         self.life = Life()
         self.strategies = Strategies(emit)
+        event_thread = EventThread(self.engine.call, 1)
+        self.algos = AlgoService(AlgoEngine(), event_thread, self.pipeline, self.read_model.algos)
+        self.risk_engine = RiskEngine(emit)
+        self.risk = RiskService(RiskSettings(), self.risk_engine, event_thread, self.pipeline, self.read_model)
+        self.kill_switch = KillSwitch(
+            self.risk, self.orders, self.strategies, self.algos, self.pipeline, self.read_model
+        )
         self.data = History()
         self.downloads = Downloads()
         self.backend = MemoryRegistry()
