@@ -42,17 +42,15 @@ from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.security.access import AccessControl
 from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
-from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateway_life import GatewayLife
 from vnpy_core.trading.gateways import GatewayService
 from vnpy_core.trading.idempotency import IdempotencyKeys
-from vnpy_core.trading.kill_switch import KillSwitch
 from vnpy_core.trading.leftovers import ends_of_leftovers
 from vnpy_core.trading.orders import OrderService
-from vnpy_core.trading.risk import RiskService
+from vnpy_core.trading.risk_desk import open_risk
 
 if TYPE_CHECKING:
     from vnpy_core.engine.host import EngineHost
@@ -94,9 +92,6 @@ class VnPyCoreService:
     gateways: GatewayService
     life: GatewayLife
     strategies: RedFireStrategyManager
-    algos: AlgoService
-    risk: RiskService
-    kill_switch: KillSwitch
     registry: ServiceRegistry
     access: AccessControl
 
@@ -223,12 +218,8 @@ class VnPyCoreService:
             host.cta, host.submit, strategy_store, self.pipeline, self.read_model,
             timeout_s=config.service.command_timeout_s,
         )  # fmt: skip
-        self.algos = AlgoService(host.algo_desk, event_thread, self.pipeline, self.read_model.algos)
-        await self.algos.open()
-        self.risk = RiskService(config.risk, host.risk, event_thread, self.pipeline, self.read_model)
-        await self.risk.open()
-        self.kill_switch = KillSwitch(
-            self.risk, self.orders, self.strategies, self.algos, self.pipeline, self.read_model
+        self.risk, self.algos, self.kill_switch = await open_risk(
+            config.risk, host, event_thread, self.pipeline, self.read_model, self.orders, self.strategies
         )
         # Before the gateways connect: they tell again which orders work and what was filled.
         await self.strategies.load_strategies_from_db()

@@ -6,9 +6,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 # The template writes what is not set as an empty string.
 _unset = BeforeValidator(lambda value: None if value == "" else value)
-Amount = Annotated[float | None, _unset, Field(gt=0, allow_inf_nan=False)]
-Percent = Annotated[float | None, _unset, Field(gt=0, le=100, allow_inf_nan=False)]
-Count = Annotated[int | None, _unset, Field(ge=0, le=1_000_000)]
+Amount = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, _unset]
+Percent = Annotated[Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None, _unset]
+Count = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, _unset]
 
 
 class _Limits(BaseModel):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from vnpy.event import Event
+from vnpy.event import EVENT_TIMER, Event
 from vnpy.trader.constant import Direction as VnDirection
 from vnpy.trader.event import (
     EVENT_ACCOUNT,
@@ -15,7 +15,6 @@ from vnpy.trader.event import (
     EVENT_ORDER,
     EVENT_POSITION,
     EVENT_TICK,
-    EVENT_TIMER,
     EVENT_TRADE,
 )
 from vnpy.trader.object import OrderData, OrderRequest

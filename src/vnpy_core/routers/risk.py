@@ -14,6 +14,7 @@ from vnpy_core.routers.service import Service
 
 RulePath = Annotated[str, Path(description="Class of the rule / 规则类名", examples=["OrderSizeRule"])]
 
+_HALT_ALL, _RESUME_ALL = HaltBody(), ResumeBody()
 _HALT = """Cancels always pass. While REDUCING, orders that can only make a position smaller pass, whoever sends them;
 while HALTED, those of clients alone (`halted_reducing` can let strategies' pass). It holds at once, is on disk when
 this answers, and stays over a restart until it is resumed.
@@ -58,7 +59,7 @@ def _add_state(router: APIRouter, service: Service) -> None:
         responses=answer(examples.HALTED, "It holds / 已生效", 404, 503, 504),
         dependencies=NO_QUERY,
     )
-    async def halt_trading(body: HaltBody) -> Response:
+    async def halt_trading(body: HaltBody = _HALT_ALL) -> Response:
         return encoded(await service.risk.halt(body.scope, body.reason, body.state))
 
     @router.post(
@@ -72,7 +73,7 @@ def _add_state(router: APIRouter, service: Service) -> None:
         responses=answer(examples.RESUMED, "Orders are taken / 已恢复", 404, 503, 504),
         dependencies=NO_QUERY,
     )
-    async def resume_trading(body: ResumeBody) -> Response:
+    async def resume_trading(body: ResumeBody = _RESUME_ALL) -> Response:
         return encoded(await service.risk.resume(body.scope, body.reason))
 
 

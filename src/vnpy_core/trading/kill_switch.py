@@ -6,7 +6,7 @@ Nothing it meets ends it: what refuses is tried again until the time is over, an
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Any, Protocol
 
 from vnpy_core.enums import GatewayState, StrategyState, TradingState
@@ -33,6 +33,7 @@ from vnpy_core.trading.risk_guard import EVERYTHING
 
 ASK_AGAIN_S = 1.0
 _LOOK_S = 0.05
+_FILL_S = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -129,10 +130,10 @@ class KillSwitch:
             await self._step(run, "The halt", self._halts.halt(EVERYTHING, reason, TradingState.HALTED, "kill_switch"))
             await self._record(run, self._report(run, None))
             stopping = asyncio.create_task(self._stop_all(run)) if stop_strategies else None
-            await self._cancel_all(run, lambda: run.deadline - (timeout_s / 2 if flatten else 0))
+            await self._cancel_all(run, run.deadline - (timeout_s / 2 if flatten else 0))
             if flatten:
                 await self._flatten(run)
-                await self._cancel_all(run, lambda: run.deadline)
+                await self._cancel_all(run, run.deadline)
             if stopping is not None:
                 await asyncio.wait({stopping}, timeout=max(run.deadline - self._now(), 0))
                 if not stopping.done():
@@ -160,10 +161,10 @@ class KillSwitch:
 
     # -- cancel
 
-    async def _cancel_all(self, run: _Run, until: Callable[[], float]) -> None:
+    async def _cancel_all(self, run: _Run, until: float) -> None:
         """Ask for the cancel of what works, again and again, until nothing does or the time is over."""
         asked_at: dict[str, float] = {}
-        while (active := self._active()) and self._now() < until():
+        while (active := self._active()) and self._now() < until:
             due = [one.vt_orderid for one in active if self._now() - asked_at.get(one.vt_orderid, 0) > ASK_AGAIN_S]
             if due:
                 asked_at |= dict.fromkeys(due, self._now())
@@ -182,19 +183,21 @@ class KillSwitch:
 
     async def _flatten(self, run: _Run) -> None:
         """Send what closes the positions; what has not been filled after a while is cancelled and sent anew."""
-        while self._now() < run.deadline:
+        end = run.deadline - min(ASK_AGAIN_S, (run.deadline - self._now()) / 4)  # the last ones are cancelled then
+        while self._now() < end:
             drafts = self._drafts(run)
             if not drafts:
                 return
             results = await self._submit(run, drafts)
             sent = {one.vt_orderid for one in results if isinstance(one, SubmitResult)}
             run.sent += sorted(sent)
-            await self._until(lambda sent=sent: not sent & {one.vt_orderid for one in self._active()}, run, 2.0)
-            left = sent & {one.vt_orderid for one in self._active()}
-            if left:
-                await self._cancel_all(run, lambda: min(run.deadline, self._now() + ASK_AGAIN_S))
+            if not await self._filled(sent, min(end, self._now() + _FILL_S)):
+                again = min(end, self._now() + ASK_AGAIN_S)
+                await self._cancel_all(run, again)
             # Positions are told after the fills.
-            await self._until(lambda: not self._drafts(run), run, ASK_AGAIN_S)
+            told = min(end, self._now() + ASK_AGAIN_S)
+            while self._drafts(run) and self._now() < told:  # noqa: ASYNC110 -- it looks at tables
+                await asyncio.sleep(_LOOK_S)
 
     async def _submit(self, run: _Run, drafts: Sequence[Draft]) -> list[SubmitResult | CoreError]:
         try:
@@ -247,10 +250,13 @@ class KillSwitch:
             return f"Its gateway is {known.data.state}."
         return None
 
-    async def _until(self, condition: Callable[[], bool], run: _Run, for_s: float) -> None:
-        end = min(run.deadline, self._now() + for_s)
-        while not condition() and self._now() < end:  # noqa: ASYNC110 -- it looks at several tables
+    async def _filled(self, vt_orderids: set[str], until: float) -> bool:
+        """Wait until none of these works any more, and return whether that is so."""
+        while works := vt_orderids & {one.vt_orderid for one in self._active()}:
+            if self._now() > until:
+                break
             await asyncio.sleep(_LOOK_S)
+        return not works
 
     async def _step(self, run: _Run, what: str, work: Awaitable[Any]) -> bool:
         """Do one thing, within the time that is left. Whatever goes wrong is noted, and the next thing is done."""

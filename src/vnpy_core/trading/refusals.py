@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from vnpy_core.trading.checks import SessionCheck, contract_checks
+from vnpy_core.trading.risk_checks import CODES
 
 # In the order in which an order meets them; those of the checks are in the checks.
 BEFORE: Mapping[str, tuple[int, str]] = {
@@ -56,8 +57,16 @@ def refusals() -> Iterator[tuple[str, int, str]]:
     for codes in (*(check.codes for check in contract_checks()), SessionCheck.codes):
         for code, when in codes.items():
             yield code, 409, when
+    for code, when in CODES.items():
+        yield code, 409, when
     for code, (status, when) in ENGINE.items():
         yield code, status, when
+
+
+def render_risk_codes() -> str:
+    """Return the table of ``docs/risk.md``."""
+    rows = (f"| `{code}` | {when} |\n" for code, when in CODES.items())
+    return "| code | when |\n|---|---|\n" + "".join(rows)
 
 
 def render_refusals() -> str:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
-from tests.unit.routers.memory_service import MemoryService, contract
+from tests.unit.routers.memory_service import Api, MemoryService, contract
 
 from vnpy_core.models import KillSwitchReport, RiskLimits, RiskState
 from vnpy_core.routers import examples, risk_examples
@@ -17,29 +16,30 @@ async def known(service: MemoryService) -> None:
 
 
 async def test_halt_and_resume_are_on_disk_when_they_are_answered(
-    service: MemoryService, api: httpx.AsyncClient
+    service: MemoryService, api: Api
 ) -> None:
     await known(service)
 
-    halted = (await api.post("/api/v1/risk/halt", json={"scope": "SIM", "reason": "odd"})).json()
+    halted = (await api.http.post("/risk/halt", json={"scope": "SIM", "reason": "odd"})).json()
     assert (halted["state"], halted["reason"], halted["source"]) == ("HALTED", "odd", "operator")
     assert isinstance(service.journal.events[-1].data, RiskState)
-    overview = (await api.get("/api/v1/risk/state")).json()
+    overview = (await api.http.get("/risk/state")).json()
     assert overview["state"]["state"] == "ACTIVE"
     assert [(one["gateway_name"], one["effective_state"]) for one in overview["accounts"]] == [("SIM", "HALTED")]
     assert [event.data.resolved for event in service.read_model.alerts.values()] == [False]
 
-    resumed = (await api.post("/api/v1/risk/resume", json={"scope": "SIM"})).json()
+    resumed = (await api.http.post("/risk/resume", json={"scope": "SIM"})).json()
     assert (resumed["state"], resumed["revision"]) == ("ACTIVE", 2)
+    await service.pipeline.drain()
     assert [event.data.resolved for event in service.read_model.alerts.values()] == [True]
 
 
-async def test_a_resume_that_is_not_on_disk_is_taken_back(service: MemoryService, api: httpx.AsyncClient) -> None:
+async def test_a_resume_that_is_not_on_disk_is_taken_back(service: MemoryService, api: Api) -> None:
     await known(service)
-    await api.post("/api/v1/risk/halt", json={"reason": "odd"})
+    await api.http.post("/risk/halt", json={"reason": "odd"})
     service.journal.full = True
 
-    assert (await api.post("/api/v1/risk/resume", json={})).status_code == 503
+    assert (await api.http.post("/risk/resume", json={})).status_code == 503
 
     guard = service.risk_engine.front.guard
     assert guard is not None
@@ -49,11 +49,11 @@ async def test_a_resume_that_is_not_on_disk_is_taken_back(service: MemoryService
     service.journal.full = False
 
 
-async def test_states_and_limits_hold_over_a_restart(service: MemoryService, api: httpx.AsyncClient) -> None:
+async def test_states_and_limits_hold_over_a_restart(service: MemoryService, api: Api) -> None:
     await known(service)
-    await api.post("/api/v1/risk/halt", json={"state": "REDUCING", "reason": "late"})
+    await api.http.post("/risk/halt", json={"state": "REDUCING", "reason": "late"})
     body = {"symbols": {"rb2501.SHFE": {"max_order_volume": 5}}, "symbol": {"price_collar_percent": 2}}
-    assert (await api.put("/api/v1/risk/limits", json=body)).status_code == 200
+    assert (await api.http.put("/risk/limits", json=body)).status_code == 200
 
     after = MemoryService(journal=service.journal)
     await after.restore()
@@ -72,10 +72,10 @@ async def test_states_and_limits_hold_over_a_restart(service: MemoryService, api
 
 
 async def test_limits_of_the_configuration_are_shown_as_such(
-    service: MemoryService, api: httpx.AsyncClient
+    service: MemoryService, api: Api
 ) -> None:
     await known(service)
-    answer = (await api.get("/api/v1/risk/limits")).json()
+    answer = (await api.http.get("/risk/limits")).json()
     assert (answer["source"], answer["limits"]["duplicate_window_ms"]) == ("configuration", 0)
     assert isinstance(service.journal.events[-1].data, RiskLimits)
 
@@ -90,86 +90,88 @@ async def test_limits_of_the_configuration_are_shown_as_such(
         {"accounts": {"SIM": {"price_collar_percent": 1}}},
     ],
 )
-async def test_limits_that_mean_nothing_are_refused(api: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    assert (await api.put("/api/v1/risk/limits", json=body)).status_code == 422
+async def test_limits_that_mean_nothing_are_refused(api: Api, body: dict[str, Any]) -> None:
+    assert (await api.http.put("/risk/limits", json=body)).status_code == 422
 
 
-async def test_unknown_scopes_and_rules_are_not_found(service: MemoryService, api: httpx.AsyncClient) -> None:
+async def test_unknown_scopes_and_rules_are_not_found(service: MemoryService, api: Api) -> None:
     await known(service)
-    answer = await api.post("/api/v1/risk/halt", json={"scope": "NOPE"})
+    answer = await api.http.post("/risk/halt", json={"scope": "NOPE"})
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_gateway")
-    answer = await api.patch("/api/v1/risk/rules/NopeRule", json={"parameters": {}})
+    answer = await api.http.patch("/risk/rules/NopeRule", json={"parameters": {}})
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_rule")
-    assert (await api.get("/api/v1/risk/kill-switch")).status_code == 404
+    assert (await api.http.get("/risk/kill-switch")).status_code == 404
 
 
-async def test_rules_are_listed_and_changed(service: MemoryService, api: httpx.AsyncClient) -> None:
+async def test_rules_are_listed_and_changed(service: MemoryService, api: Api) -> None:
     await known(service)
-    (rule,) = (await api.get("/api/v1/risk/rules")).json()["rules"]
+    (rule,) = (await api.http.get("/risk/rules")).json()["rules"]
     assert rule["class_name"] == "OrderSizeRule"
 
-    changed = await api.patch("/api/v1/risk/rules/OrderSizeRule", json={"parameters": {"order_volume_limit": 7}})
+    changed = await api.http.patch("/risk/rules/OrderSizeRule", json={"parameters": {"order_volume_limit": 7}})
     assert changed.json()["parameters"] == {**rule["parameters"], "order_volume_limit": 7}
-    assert (await api.get("/api/v1/risk/rules/OrderSizeRule")).json() == changed.json()
-    wrong = await api.patch("/api/v1/risk/rules/OrderSizeRule", json={"parameters": {"limit": 7}})
+    assert (await api.http.get("/risk/rules/OrderSizeRule")).json() == changed.json()
+    wrong = await api.http.patch("/risk/rules/OrderSizeRule", json={"parameters": {"limit": 7}})
     assert [error["field"] for error in wrong.json()["errors"]] == ["limit"]
 
 
-async def test_kill_switch_cancels_and_reports(service: MemoryService, api: httpx.AsyncClient) -> None:
+async def test_kill_switch_cancels_and_reports(service: MemoryService, api: Api) -> None:
     await known(service)
     await service.tell(examples.ORDER)
     await service.strategies.add("DoubleMaStrategy", "demo", "rb2501.SHFE", {}, auto_start=True)
     await service.strategies.init("demo")
     await service.strategies.start("demo")
 
-    report = (await api.post("/api/v1/risk/kill-switch", json={"reason": "fire"})).json()
+    report = (await api.http.post("/risk/kill-switch", json={"reason": "fire"})).json()
 
     assert report["complete"], report
     assert (report["strategies_stopped"], report["orders_left"]) == (["demo"], [])
     assert report["orders_cancelled"] == 1
-    assert (await api.get("/api/v1/risk/kill-switch")).json() == report
+    assert (await api.http.get("/risk/kill-switch")).json() == report
     assert isinstance(service.journal.events[-1].data, KillSwitchReport)
-    assert (await api.get("/api/v1/risk/state")).json()["state"]["source"] == "kill_switch"
+    assert (await api.http.get("/risk/state")).json()["state"]["source"] == "kill_switch"
 
 
-async def test_kill_switch_says_what_it_could_not_close(service: MemoryService, api: httpx.AsyncClient) -> None:
+async def test_kill_switch_says_what_it_could_not_close(service: MemoryService, api: Api) -> None:
     await known(service)
     await service.tell(msgspec.structs.replace(examples.POSITION, volume=4.0))
 
     body = {"flatten": True, "timeout_s": 1}
-    report = (await api.post("/api/v1/risk/kill-switch", json=body)).json()
+    report = (await api.http.post("/risk/kill-switch", json=body)).json()
 
     assert not report["complete"]
-    ((left,),) = (report["positions_left"],)
-    assert (left["volume"], left["reason"]) == (4.0, "There is no price for it: nothing is known of its market.")
+    assert report["orders_left"] == []  # those that close, too: nothing of it goes on working
+    assert report["flatten_orders"]
+    (left,) = report["positions_left"]
+    assert (left["volume"], left["reason"]) == (4.0, "Its closing orders were not filled in time.")
 
 
-async def test_algos_live_by_their_routes(service: MemoryService, api: httpx.AsyncClient) -> None:
+async def test_algos_live_by_their_routes(service: MemoryService, api: Api) -> None:
     await known(service)
-    (template,) = (await api.get("/api/v1/algos/templates")).json()["templates"]
+    (template,) = (await api.http.get("/algos/templates")).json()["templates"]
     assert [parameter["name"] for parameter in template["parameters"]] == ["time", "interval"]
     body = {
         "template": "TwapAlgo", "vt_symbol": "rb2501.SHFE", "direction": "多", "offset": "OPEN", "price": 3500.0,
         "volume": 3.0,
     }  # fmt: skip
-    started = await api.post("/api/v1/algos", json=body)
+    started = await api.http.post("/algos", json=body)
     assert (started.status_code, started.json()["direction"]) == (201, "LONG")
     name = started.json()["algo_name"]
 
-    assert (await api.post(f"/api/v1/algos/{name}/pause")).json()["status"] == "PAUSED"
-    assert (await api.post(f"/api/v1/algos/{name}/resume")).json()["status"] == "RUNNING"
-    assert (await api.post(f"/api/v1/algos/{name}/stop")).json()["status"] == "STOPPED"
-    assert (await api.post(f"/api/v1/algos/{name}/stop")).json()["status"] == "STOPPED"
-    answer = await api.post(f"/api/v1/algos/{name}/pause")
+    assert (await api.http.post(f"/algos/{name}/pause")).json()["status"] == "PAUSED"
+    assert (await api.http.post(f"/algos/{name}/resume")).json()["status"] == "RUNNING"
+    assert (await api.http.post(f"/algos/{name}/stop")).json()["status"] == "STOPPED"
+    assert (await api.http.post(f"/algos/{name}/stop")).json()["status"] == "STOPPED"
+    answer = await api.http.post(f"/algos/{name}/pause")
     assert (answer.status_code, answer.json()["code"]) == (409, "algo_ended")
-    assert (await api.post("/api/v1/algos/stop-all")).json() == {"stopped": []}
-    assert [one["algo_name"] for one in (await api.get("/api/v1/algos?active=false")).json()["algos"]] == [name]
-    assert (await api.get("/api/v1/algos?active=true")).json()["algos"] == []
+    assert (await api.http.post("/algos/stop-all")).json() == {"stopped": []}
+    assert [one["algo_name"] for one in (await api.http.get("/algos?active=false")).json()["algos"]] == [name]
+    assert (await api.http.get("/algos?active=true")).json()["algos"] == []
 
 
 @pytest.mark.parametrize("direction", ["NET", "long", "", 1])
 async def test_an_algo_takes_no_direction_that_it_would_take_for_a_sale(
-    api: httpx.AsyncClient, direction: Any
+    api: Api, direction: Any
 ) -> None:
     body = {"template": "TwapAlgo", "vt_symbol": "rb2501.SHFE", "direction": direction, "price": 1.0, "volume": 1.0}
-    assert (await api.post("/api/v1/algos", json=body)).status_code == 422
+    assert (await api.http.post("/algos", json=body)).status_code == 422

@@ -4,18 +4,23 @@ import re
 from pathlib import Path
 
 import vnpy_core
-from vnpy_core.trading.refusals import refusals, render_refusals
+from vnpy_core.trading.refusals import refusals, render_refusals, render_risk_codes
 
 SOURCE = Path(vnpy_core.__file__).parent
 MODULES = [
     SOURCE / "engine" / "commands.py",
-    *(path for path in (SOURCE / "trading").glob("*.py") if path.name not in ("gateways.py", "refusals.py")),
+    *(path for path in (SOURCE / "trading").glob("*.py") if path.name not in ("gateways.py", "refusals.py", "risk.py", "algos.py")),
 ]
 
 
 def test_the_page_is_up_to_date() -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "order-refusals.md"
     assert page.read_text(encoding="utf-8") == render_refusals(), "run: make docs"
+
+
+def test_the_page_of_risk_control_is_up_to_date() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "risk.md"
+    assert render_risk_codes() in page.read_text(encoding="utf-8"), "run: make docs"
 
 
 def test_every_code_is_on_it_once() -> None:

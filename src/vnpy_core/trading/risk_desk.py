@@ -1,0 +1,36 @@
+"""Risk control, algos and the kill switch, put together: they need each other."""
+
+from typing import Protocol
+
+from vnpy_core.config.risk_settings import RiskSettings
+from vnpy_core.data.read_model import ReadModel
+from vnpy_core.trading import algos, kill_switch, risk
+from vnpy_core.trading.event_thread import EventThread
+
+
+class Host(Protocol):
+    """The engines, as far as they are needed."""
+
+    @property
+    def risk(self) -> risk.Engine: ...
+    @property
+    def algo_desk(self) -> algos.Engine: ...
+
+
+
+
+async def open_risk(
+    configured: RiskSettings,
+    host: Host,
+    event_thread: EventThread,
+    pipeline: risk.Commits,
+    known: ReadModel,
+    orders: kill_switch.Orders,
+    strategies: kill_switch.Strategies,
+) -> tuple[risk.RiskService, algos.AlgoService, kill_switch.KillSwitch]:
+    """Make them and have them go on where the last process stopped; to be called before any gateway is connected."""
+    of_algos = algos.AlgoService(host.algo_desk, event_thread, pipeline, known.algos)
+    await of_algos.open()
+    of_risk = risk.RiskService(configured, host.risk, event_thread, pipeline, known)
+    await of_risk.open()
+    return of_risk, of_algos, kill_switch.KillSwitch(of_risk, orders, strategies, of_algos, pipeline, known)
