@@ -187,7 +187,7 @@ def test_kill_switch_leaves_nothing_open(core: ServiceProcess) -> None:
 @pytest.mark.parametrize(
     ("template", "setting", "beyond"),
     [
-        ("TwapAlgo", {"time": 4, "interval": 1}, 50),
+        ("TwapAlgo", {"time": 5, "interval": 1}, 50),
         ("IcebergAlgo", {"display_volume": 2.0, "interval": 1}, 50),
         ("SniperAlgo", {}, 50),
         ("StopAlgo", {"price_add": 50.0}, -50),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from vnpy_core.config.risk_settings import RiskSettings
+from vnpy_core.config.risk_settings import AccountLimits, RiskSettings, SenderLimits, SymbolLimits
 from vnpy_core.enums import Direction, Offset, TradingState
 from vnpy_core.models import Model
 from vnpy_core.routers.requests import NAMES, AnyOffset, Body, JsonObject, Page, VtSymbol, named
@@ -66,8 +66,33 @@ class KillSwitchBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"flatten": True, "reason": "Stop everything"}]})
 
 
+class StrictSymbol(SymbolLimits):
+    """Of one contract."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class StrictSender(SenderLimits):
+    """Of one strategy or algo."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class StrictAccount(AccountLimits):
+    """Of one gateway."""
+
+    model_config = ConfigDict(strict=True)
+
+
 class LimitsBody(RiskSettings):
-    """All limits; what is left out is unlimited, as in the configuration."""
+    """All limits; what is left out is unlimited, as in the configuration. Numbers must be numbers, unlike there."""
+
+    symbol: StrictSymbol = StrictSymbol()
+    strategy: StrictSender = StrictSender()
+    account: StrictAccount = StrictAccount()
+    symbols: dict[str, StrictSymbol] = Field(default_factory=dict)  # type: ignore[assignment]
+    strategies: dict[str, StrictSender] = Field(default_factory=dict)  # type: ignore[assignment]
+    accounts: dict[str, StrictAccount] = Field(default_factory=dict)  # type: ignore[assignment]
 
     model_config = ConfigDict(
         extra="forbid",

@@ -84,6 +84,7 @@ async def test_limits_of_the_configuration_are_shown_as_such(
     "body",
     [
         {"symbol": {"max_order_volume": 0}},
+        {"accounts": {"SIM": {"max_working_orders": True}}},
         {"symbol": {"max_order_volum": 1}},
         {"account": {"breaker_state": "ACTIVE"}},
         {"price_max_age_s": -1},
