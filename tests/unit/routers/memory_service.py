@@ -42,8 +42,8 @@ from vnpy_core.models import (
     to_timestamp,
 )
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
-from vnpy_core.routers.reconciliation import EXAMPLE
 from vnpy_core.routers import examples, risk_examples
+from vnpy_core.routers.reconciliation import EXAMPLE
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
 from vnpy_core.trading.algos import AlgoService
