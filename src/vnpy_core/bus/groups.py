@@ -16,6 +16,9 @@ from vnpy_core.events import INTERNAL_TOPICS, Event
 
 # The part of the batch interval that counts as a pause: a feed that ticks in the same rhythm must not just miss it.
 _PAUSE = 0.8
+# Sending market data to very many clients takes half of the loop's time at most: what comes meanwhile goes together.
+# With 50 clients and 5,000 ticks/s, a frame for each millisecond took 94 % of a core.
+_SHARE = 2
 
 
 class _Group:
@@ -55,6 +58,7 @@ class Groups:
         self._waiting: set[_Group] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._flushed_at = 0.0
+        self._busy_s = 0.0
 
     def publish(self, events: Sequence[Event]) -> None:
         """Give ``events`` to whom they concern; facts at once, market data with what comes in the next moments."""
@@ -83,10 +87,11 @@ class Groups:
             # What comes after a pause goes out at once; only what follows closely is held back, for company. The clock
             # is not the loop's, which counts whole milliseconds.
             since_s = time.perf_counter() - self._flushed_at
-            if since_s >= self._delay_s * _PAUSE:
+            if since_s >= max(self._delay_s * _PAUSE, self._busy_s):
                 self.flush()
             else:
-                self._timer = asyncio.get_running_loop().call_later(self._delay_s - since_s, self.flush)
+                delay_s = max(self._delay_s, self._busy_s) - since_s
+                self._timer = asyncio.get_running_loop().call_later(delay_s, self.flush)
 
     def flush(self) -> None:
         """Send what waits for company now. What is held by a throttle stays."""
@@ -96,6 +101,7 @@ class Groups:
         self._flushed_at = time.perf_counter()
         for group in list(self._waiting):
             self._flush(group)
+        self._busy_s = _SHARE * (time.perf_counter() - self._flushed_at)
 
     def settle(self, session: Session) -> None:
         """Send ``session`` all that waits for it, so that what it is shown next is not older than what follows."""
