@@ -145,20 +145,23 @@ class TypeCheck:
 
 
 class OffsetCheck:
-    """Whether a position is opened or closed must be said, except where positions are net."""
+    """Whether a position is opened or closed must be said, except where positions are net.
+
+    There OPEN and CLOSE say nothing, as vn.py's strategies and gateways have it; the day of a position does not exist.
+    """
 
     codes: Mapping[str, str] = {
         "invalid_offset": (
-            "the offset is missing, or given for a contract whose positions are net, or it is CLOSETODAY on an "
-            "exchange other than SHFE and INE"
+            "the offset is missing, or it tells the day of a position (CLOSETODAY on an exchange other than SHFE and "
+            "INE, CLOSETODAY or CLOSEYESTERDAY where positions are net)"
         )
     }
 
     def __call__(self, order: Proposal) -> None:
         offset, contract = order.spec.offset, order.contract
         if contract.net_position:
-            if offset is not Offset.NONE:
-                _refuse("invalid_offset", f"Positions of {contract.vt_symbol} are net: the offset is NONE or left out.")
+            if offset in (Offset.CLOSETODAY, Offset.CLOSEYESTERDAY):
+                _refuse("invalid_offset", f"Positions of {contract.vt_symbol} are net: leave the offset out.")
         elif offset is Offset.NONE:
             _refuse("invalid_offset", f"{contract.vt_symbol} needs an offset: OPEN or one of the closing ones.")
         elif offset is Offset.CLOSETODAY and contract.exchange not in _CLOSES_BY_DAY:
