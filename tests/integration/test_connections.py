@@ -93,3 +93,26 @@ def test_orders_are_held_until_the_report_is_let_go_and_cancels_pass(site: Site)
     with pytest.raises(Unavailable):
         site.events.call(commands.send_order, "SIM", spec).result(WAIT_S)
     site.events.call(commands.cancel_order, vt_orderid).result(WAIT_S)
+
+
+def test_a_mute_gateway_is_stale_until_it_speaks_or_is_connected_anew(site: Site) -> None:  # noqa: F811
+    host = site.host(SIM=SIM)
+    host.mute("SIM", "nothing comes")  # not connected: nothing to be mute
+    assert host.status("SIM").state is GatewayState.DISCONNECTED
+    host.connect("SIM").result(WAIT_S)
+    host.mute("SIM", "nothing comes")
+    assert (host.status("SIM").state, host.status("SIM").detail) == (GatewayState.STALE, "nothing comes")
+    host.hold_stale("SIM", "nothing comes")
+    spec = OrderSpec(
+        symbol="rb2605", exchange=Exchange.SHFE, direction=Direction.LONG, offset=Offset.OPEN, type=OrderType.LIMIT,
+        volume=1.0, price=3300.0,
+    )  # fmt: skip
+    with pytest.raises(Unavailable) as caught:
+        site.events.call(TradingCommands(site.main).send_order, "SIM", spec).result(WAIT_S)
+    assert caught.value.error_code == "gateway_stale"
+    host.mute("SIM", None)
+    assert host.status("SIM").state is GatewayState.CONNECTED
+    host.mute("SIM", "nothing comes")
+    site.gateway("SIM").inject(disconnect=True)
+    site.wait_for("SIM", GatewayState.DISCONNECTED)
+    assert host.connect("SIM").result(WAIT_S).state is GatewayState.CONNECTED

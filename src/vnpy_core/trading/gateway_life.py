@@ -10,10 +10,12 @@ from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.models import GatewayStatus
 from vnpy_core.trading.event_thread import EventThread
+from vnpy_core.trading.feed_watch import FeedWatch
 from vnpy_core.trading.gateways import GatewayService
 from vnpy_core.trading.orders import OrderService
 from vnpy_core.trading.reconciler import Published, Reconciler
 from vnpy_core.trading.reconnect import Reconnector
+from vnpy_core.trading.sessions import is_open
 from vnpy_core.trading.trading_day import is_of_today
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class GatewayLife:
         )  # fmt: skip
         longest_s = {name: each.reconnect_max_s for name, each in settings.items() if each.reconnect}
         self._reconnector = Reconnector(longest_s, gateways, pipeline)
+        loop = asyncio.get_running_loop()
+        self.feeds = FeedWatch(settings, host, pipeline, is_open, clock=loop.time)
+        self._watching = loop.create_task(self.feeds.run(), name="feed watch")
 
     def watch_states(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell every change of a gateway's state, from whatever thread it comes, on the loop."""
@@ -61,5 +66,7 @@ class GatewayLife:
         await self.reconciler.settled()
 
     async def close(self) -> None:
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
         await self._reconnector.close()
         await self.reconciler.close()
