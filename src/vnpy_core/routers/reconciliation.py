@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Path, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
+from vnpy_core.errors import Conflict
 from vnpy_core.models import OrderIntent
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import ReconciliationPage
@@ -32,12 +33,6 @@ class ResolveBody(BaseModel):
     outcome: Literal["SENT", "NOT_SENT"]
     vt_orderid: Annotated[Text | None, Field(description="With SENT: the order it is / SENT 时对应的委托")] = None
     reason: Annotated[Text, Field(description="For the record / 备注")] = ""
-
-    @model_validator(mode="after")
-    def _sent_is_an_order(self) -> "ResolveBody":
-        if (self.outcome == "SENT") != (self.vt_orderid is not None):
-            raise ValueError("vt_orderid belongs to SENT, and SENT needs it")
-        return self
 
 
 EXAMPLE = Reconciliation(
@@ -107,6 +102,8 @@ def create_reconciliation_router(service: Service) -> APIRouter:
         dependencies=NO_QUERY,
     )
     async def resolve_intent(intent_id: IntentPath, body: ResolveBody) -> Response:
+        if (body.outcome == "SENT") != (body.vt_orderid is not None):
+            raise Conflict("SENT names the vt_orderid that it is, and NOT_SENT none.", code="order_not_named")
         reason = body.reason or "Resolved by hand."
         return encoded(
             await service.orders.resolve(intent_id, body.outcome, vt_orderid=body.vt_orderid, reason=reason)
