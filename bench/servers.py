@@ -107,7 +107,17 @@ orders = {RESTING_ORDERS}
     (vnpy_folder / "risk_manager_setting.json").write_text(json.dumps(RISK_SETTING, ensure_ascii=False))
     with _product(folder, free_port(), control) as server:
         _wait_for_orders(server, lambda: server.get(server.get_orders)["orders"])
+        _wait_for_reconciliation(server)
         yield server
+
+
+def _wait_for_reconciliation(server: Server) -> None:
+    """Orders are taken once the venue has been quiet for a moment, and has told nothing that is not known."""
+
+    def is_over() -> bool:
+        return not any(one["holds"] for one in server.get("/api/v1/trading/reconciliation")["reconciliations"])
+
+    server.processes[-1].wait_until(is_over, READY_TIMEOUT_S)
 
 
 @contextmanager
