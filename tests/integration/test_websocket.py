@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection as AsyncConnection
 from websockets.asyncio.client import connect as connect_async
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.integration.live_server import LiveServer
@@ -166,3 +166,13 @@ def test_frames_are_compressed_for_whom_asks_for_it(
 
 async def _last_seq(service: MemoryService) -> int:
     return service.journal.last_seq
+
+
+def test_a_stranger_is_told_why_and_fills_no_log(server: LiveServer, caplog: pytest.LogCaptureFixture) -> None:
+    url = server.url.replace("http", "ws", 1) + "/ws"
+    with pytest.raises(InvalidStatus) as refused:
+        connect(url)
+    assert refused.value.response.status_code == 401
+    assert json.loads(refused.value.response.body)["code"] == "unauthorized"
+    assert server.run(statuses) == []
+    assert [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")] == []
