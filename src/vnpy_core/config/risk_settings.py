@@ -10,7 +10,7 @@ _unset = BeforeValidator(lambda value: None if value == "" else value)
 _whole = BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
 Amount = Annotated[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, _unset]
 Percent = Annotated[Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None, _unset]
-Count = Annotated[Annotated[int, _whole, Field(ge=0, le=1_000_000)] | None, _unset]
+Count = Annotated[Annotated[int, Field(ge=0, le=1_000_000), _whole] | None, _unset]
 
 
 class _Limits(BaseModel):
@@ -31,7 +31,7 @@ class SenderLimits(_Limits):
     """Of one strategy or algo."""
 
     max_orders_per_s: Annotated[Amount, Field(description="On average")] = None
-    burst: Annotated[int, _whole, Field(ge=1, le=100_000, description="Orders that may come at once")] = 10
+    burst: Annotated[int, Field(ge=1, le=100_000, description="Orders that may come at once"), _whole] = 10
 
 
 class AccountLimits(SenderLimits):
@@ -65,8 +65,8 @@ class RiskSettings(BaseModel):
     ] = Field(default_factory=dict)
     duplicate_window_ms: Annotated[
         int,
-        _whole,
         Field(ge=0, le=3_600_000, description="The same order again is refused for so long; 0: it is not"),
+        _whole,
     ] = 0
     without_price: Annotated[
         Literal["refuse", "pass"], Field(description="What a price or market order gets without a recent last price")

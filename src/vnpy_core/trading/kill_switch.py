@@ -99,11 +99,16 @@ class _Run:
 
 
 class KillSwitch:
-    """Loop only. One at a time; a second call waits for the first one, and does it once more."""
+    """Loop only. One at a time; a second call waits for the first one, and does it once more.
+
+    ``longest_s``: none takes longer, whatever is asked for.
+    """
 
     def __init__(
-        self, halts: Halts, orders: Orders, strategies: Strategies, algos: Algos, pipeline: Commits, known: Known
-    ) -> None:
+        self, halts: Halts, orders: Orders, strategies: Strategies, algos: Algos, pipeline: Commits, known: Known,
+        *, longest_s: float = 120.0,
+    ) -> None:  # fmt: skip
+        self._longest_s = longest_s
         self._halts = halts
         self._orders = orders
         self._strategies = strategies
@@ -117,6 +122,7 @@ class KillSwitch:
         self, *, flatten: bool, stop_strategies: bool, timeout_s: float, collar_percent: float, reason: str
     ) -> KillSwitchReport:
         """Do it, and return the report; goes on to its end even if the caller is cancelled."""
+        timeout_s = min(timeout_s, self._longest_s)
         task = asyncio.create_task(self._run(flatten, stop_strategies, timeout_s, collar_percent, reason))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

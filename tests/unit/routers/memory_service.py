@@ -117,6 +117,7 @@ class Engine:
         self._emit = emit
         self.failure: BaseException | None = None
         self.failures: dict[int, Exception] = {}
+        self.stuck: set[str] = set()
         self.asked = 0
         self.count = 0
         self.sent = asyncio.Event()
@@ -151,6 +152,8 @@ class Engine:
         return vt_orderid
 
     def cancel_order(self, vt_orderid: str) -> None:
+        if vt_orderid in self.stuck:
+            raise Conflict("the exchange is closed", code="gateway_refused")
         self.cancelled.append(vt_orderid)
         if self.on_cancel is not None:
             self.on_cancel(vt_orderid)
@@ -453,7 +456,7 @@ class MemoryService:
         self.risk_engine = RiskEngine(emit)
         self.risk = RiskService(RiskSettings(), self.risk_engine, event_thread, self.pipeline, self.read_model)
         self.kill_switch = KillSwitch(
-            self.risk, self.orders, self.strategies, self.algos, self.pipeline, self.read_model
+            self.risk, self.orders, self.strategies, self.algos, self.pipeline, self.read_model, longest_s=1.0
         )
         self.data = History()
         self.downloads = Downloads()

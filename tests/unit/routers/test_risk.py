@@ -133,6 +133,23 @@ async def test_kill_switch_cancels_and_reports(service: MemoryService, api: Api)
     assert (await api.http.get("/risk/state")).json()["state"]["source"] == "kill_switch"
 
 
+async def test_kill_switch_cancels_the_others_when_one_is_refused(service: MemoryService, api: Api) -> None:
+    await known(service)
+    await service.tell(
+        examples.ORDER, msgspec.structs.replace(examples.ORDER, vt_orderid="SIM.2", orderid="2", volume=7.0)
+    )
+    service.engine.stuck = {"SIM.2"}
+
+    report = (await api.http.post("/risk/kill-switch", json={"timeout_s": 1})).json()
+
+    assert not report["complete"]
+    (left,) = report["orders_left"]
+    assert (left["vt_orderid"], left["left"]) == ("SIM.2", 6.0)
+    assert left["reason"] == "Its cancel was refused: the exchange is closed"
+    assert report["orders_cancelled"] == 1
+    assert (await api.http.get("/risk/kill-switch")).json() == report
+
+
 async def test_kill_switch_says_what_it_could_not_close(service: MemoryService, api: Api) -> None:
     await known(service)
     await service.tell(msgspec.structs.replace(examples.POSITION, volume=4.0))
