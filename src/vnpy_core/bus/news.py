@@ -18,7 +18,7 @@ from enum import StrEnum
 import msgspec
 
 from vnpy_core.enums import OrderStatus
-from vnpy_core.models import Model, Order, RiskState, Trade
+from vnpy_core.models import Algo, Model, Order, RiskState, Trade
 
 
 class Echo(StrEnum):
@@ -48,7 +48,13 @@ def news(latest: Model | None, incoming: Model) -> Model | Echo:
         return Echo.DUPLICATE if _same_trade(latest, incoming) else incoming
     if isinstance(incoming, RiskState) and isinstance(latest, RiskState) and incoming.revision < latest.revision:
         return Echo.STALE  # the breaker was quicker than the operator's answer
+    if isinstance(incoming, Algo) and isinstance(latest, Algo) and _is_behind(latest, incoming):
+        return Echo.STALE  # the algo went on while its command was answered
     return incoming
+
+
+def _is_behind(latest: Algo, incoming: Algo) -> bool:
+    return incoming.traded < latest.traded or (latest.is_final and not incoming.is_final)
 
 
 def _order_news(latest: Order, incoming: Order) -> Order | Echo:

@@ -11,6 +11,7 @@ from tests.facts import WHEN, account, gateway, of, order, position, trade
 from vnpy_core.bus.news import Echo, news
 from vnpy_core.enums import ACTIVE_STATUSES, FINAL_STATUSES, Direction, GatewayState, OrderStatus
 from vnpy_core.models import FACTS, Model, Order
+from vnpy_core.routers.risk_examples import ALGO, HALTED
 
 LATER = "2026-01-06T01:30:00.000000+00:00"
 S = OrderStatus
@@ -37,6 +38,22 @@ def test_what_is_equal_is_a_duplicate(kind: type[Model], data: st.DataObject) ->
 )
 def test_other_facts_may_change_as_they_like(latest: Model, incoming: Model) -> None:
     assert news(latest, incoming) is incoming
+
+
+def test_an_algo_does_not_go_back() -> None:
+    latest = msgspec.structs.replace(ALGO, status="FINISHED", traded=10.0, left=0.0)
+    assert news(latest, ALGO) is Echo.STALE
+    assert news(latest, msgspec.structs.replace(latest, status="RUNNING")) is Echo.STALE
+    stopped = msgspec.structs.replace(ALGO, status="STOPPED")
+    assert news(ALGO, stopped) is stopped
+    filled = msgspec.structs.replace(stopped, traded=5.0)
+    assert news(stopped, filled) is filled
+
+
+def test_a_state_of_risk_control_does_not_go_back() -> None:
+    assert news(HALTED, msgspec.structs.replace(HALTED, revision=HALTED.revision - 1)) is Echo.STALE
+    later = msgspec.structs.replace(HALTED, revision=HALTED.revision + 1)
+    assert news(HALTED, later) is later
 
 
 @pytest.mark.parametrize(
