@@ -91,7 +91,7 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
         CoreError: the configuration is refused, the folder or the port is taken, or a part cannot start.
     """
     refuse_open_address(config)
-    with contextlib.closing(bind(config.service.host, config.service.port)) as listener:
+    with contextlib.closing(_bind_or_name_the_holder(config)) as listener:
         scheme = "https" if config.service.tls_cert is not None else "http"
         url = f"{scheme}://{_host_in_url(config.service.host)}:{listener.getsockname()[1]}"
         with runtime.DataDirLock(config.data_dir, url=url), _StopSignals(console) as signals:
@@ -292,6 +292,15 @@ def bind(host: str, port: int) -> socket.socket:
             "set VNPY_CORE_SERVICE__PORT (or --port) for this one."
         ) from error
     return listener
+
+
+def _bind_or_name_the_holder(config: VnPyCoreConfig) -> socket.socket:
+    """As ``bind``; if the service that has the port is the one that works on the same folder, that is what is said."""
+    try:
+        return bind(config.service.host, config.service.port)
+    except AlreadyRunning:
+        with runtime.DataDirLock(config.data_dir):
+            raise
 
 
 def versions() -> dict[str, str]:

@@ -1,7 +1,9 @@
 """What a new user does in the first five minutes, and what is still there after Ctrl-C."""
 
 import re
+import shutil
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.process import ServiceProcess, eventually
+from tests.e2e.process import ADMIN_KEY, ServiceProcess, eventually
 from tests.e2e.stream import Stream
 
 Start = Callable[..., ServiceProcess]
@@ -161,6 +163,35 @@ def send_one_lot(core: ServiceProcess, vt_symbols: set[str]) -> None:
         core.call("POST", "/api/v1/trading/orders", status=201, **order)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md"])
+def test_what_the_readme_asks_is_answered(service: Start, page: str) -> None:
+    """Each command that asks the service, by bash and curl as it stands there; but for port, day and order number."""
+    text = (Path(__file__).resolve().parents[2] / page).read_text(encoding="utf-8")
+    (alias,) = re.findall(r"^\$ alias ask='(.+)'$", text, re.MULTILINE)
+    shown = re.findall(r"^\$ (.+ -d '\{\n(?: .*\n)*? .*\}'|.+)$", text, re.MULTILINE)
+    commands = [command for command in shown if "localhost:8006" in command]
+    assert len(commands) >= 10
+    the_day_before = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    vt_orderid = ""
+    with service() as core:
+        eventually(lambda: "TRADING" in core.printed(), 15, "everything runs that is to run")
+        environment = core.environment | {"KEY": ADMIN_KEY}
+        for command in commands:
+            line = command.replace("localhost:8006", core.url.removeprefix("http://"))
+            line = re.sub(r'"start": "[^"]+"', f'"start": "{the_day_before}"', line)
+            line = re.sub(r"SIM\.\d{6,}", vt_orderid, line)
+            script = f'ask() {{ {alias} --fail-with-body "$@"; }}\nset -e -o pipefail\n{line}\necho "$ticket"'
+            answer = subprocess.run(
+                ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert answer.returncode == 0, f"{line}\n{answer.stdout}{answer.stderr}"
+            assert answer.stdout.strip(), line
+            assert "urn:vnpy-core:problem" not in answer.stdout, f"{line}\n{answer.stdout}"
+            found = re.search(r'"vt_orderid":"([^"]+)"', answer.stdout)
+            vt_orderid = found.group(1) if found else vt_orderid
+
+
 def test_an_idle_service_takes_little_memory(service: Start) -> None:
     with service() as core:
         eventually(lambda: "TRADING" in core.printed(), 15, "everything runs that is to run")
@@ -172,12 +203,13 @@ def test_an_idle_service_takes_little_memory(service: Start) -> None:
 
 def test_a_second_start_on_the_same_folder_is_refused(service: Start) -> None:
     with service() as core:
-        second = core.run("run")
-        assert second.returncode == 1
         assert core.process is not None
-        assert str(core.process.pid) in second.stderr
-        assert core.url in second.stderr
-        assert "Traceback" not in second.stderr
+        for port in ("0", core.url.rpartition(":")[2]):
+            second = core.run("run", "--port", port)
+            assert second.returncode == 1
+            assert str(core.process.pid) in second.stderr
+            assert core.url in second.stderr
+            assert "Traceback" not in second.stderr
         assert core.get("/health/live")["alive"] is True
 
 
