@@ -42,7 +42,7 @@ def _with_access(
     settings = load_config(config, overrides={} if data_dir is None else {"data_dir": data_dir})
 
     async def run() -> T:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = DatabaseManager.configured(settings)
         await database.open()
         try:

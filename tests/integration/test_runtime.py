@@ -358,3 +358,8 @@ def test_e16_the_lock_of_a_killed_process_is_no_obstacle(tmp_path: Path) -> None
         holder = runtime.read_lock_holder(tmp_path)
         assert holder is not None
         assert holder.url == "http://y"
+
+
+def test_a_new_data_folder_is_its_owners_alone(tmp_path: Path) -> None:
+    with runtime.DataDirLock(tmp_path / "above" / "data"):
+        assert (tmp_path / "above" / "data").stat().st_mode & 0o777 == 0o700

@@ -43,7 +43,7 @@ class DataDirLock:
         if self._file is not None:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise ConfigError(f"{self._path} cannot be written ({error.strerror}): set VNPY_DATA_DIR") from error
