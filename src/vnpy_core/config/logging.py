@@ -28,7 +28,7 @@ VNPY_LOGGER = "vnpy"
 _QUEUE_LENGTH = 20_000
 _STOP_TIMEOUT_S = 5.0
 _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
-_CHATTY = ("alembic", "uvicorn")  # their INFO tells an operator nothing
+_CHATTY = ("alembic", "httpx", "uvicorn")  # their INFO tells an operator nothing: a line for each request
 _LOGURU_DEFAULT_SINK = 0
 
 logger = logging.getLogger(__name__)

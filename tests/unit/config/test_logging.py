@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from loguru import logger as loguru_logger
@@ -51,6 +52,16 @@ def test_every_library_writes_the_same_lines(tmp_path: Path) -> None:
     assert written[1]["volume"] == 2
     assert [written[index]["source"] for index in (2, 4)] == ["CTP", "SIM"]
     assert all(line["timestamp"].endswith("+00:00") for line in written)
+
+
+def test_what_libraries_say_of_each_request_is_left_out(tmp_path: Path) -> None:
+    """With an InfluxDB there are two requests a second, all day long."""
+    core_logging.configure(LogSettings(format="json"), tmp_path)
+    answer = httpx.MockTransport(lambda request: httpx.Response(204))
+    with httpx.Client(transport=answer) as client:
+        client.post("http://influx/write")
+    logging.getLogger("httpx").warning("what is wrong")
+    assert [line["message"] for line in lines(tmp_path)] == ["what is wrong"]
 
 
 def test_tracebacks_of_handlers_and_of_threads_are_written(tmp_path: Path) -> None:
