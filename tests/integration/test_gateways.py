@@ -86,7 +86,7 @@ def test_several_accounts_of_one_class(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("vnpy_ctp.CtpGateway", ["vnpy_ctp is not installed", "pip install vnpy_ctp"]),
+        ("vnpy_ctp.CtpGateway", ["vnpy_ctp is not installed", "pip install --no-deps vnpy_ctp"]),
         ("vnpy_rpcservice.nope.RpcGateway", ["vnpy_rpcservice.nope", "correct the path"]),
         (f"{FAKES}.Acount", ["has no class Acount", "did you mean tests.integration.fake_gateways.Account?"]),
         (f"{FAKES}.NotAGateway", ["is not a vn.py gateway"]),

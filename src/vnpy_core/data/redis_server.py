@@ -40,7 +40,7 @@ class RedisServer:
             from redis.backoff import NoBackoff
         except ImportError as error:
             raise ConfigError(
-                f"{setting} names a Redis server, and the client is not installed: pip install 'vnpy-core[redis]'."
+                f"{setting} names a Redis server, and the client is not installed: pip install redis."
             ) from error
         try:
             self._pool = BlockingConnectionPool.from_url(

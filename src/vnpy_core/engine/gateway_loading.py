@@ -51,7 +51,8 @@ def explain(error: BaseException, module_path: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         missing = error.name.partition(".")[0]
         if missing == package and not error.name.startswith(f"{package}."):
-            return f"{package} is not installed: pip install {package}"
+            # With its dependencies comes vnpy's desktop, which the service has no use for.
+            return f"{package} is not installed: pip install --no-deps {package}"
         if missing == package:
             return f"{package} has no module {error.name}: correct the path of the class"
         return f"{package} needs {missing}: pip install {_PACKAGE_OF.get(missing, missing)}"

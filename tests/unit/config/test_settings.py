@@ -1,6 +1,7 @@
 """The layers of the configuration, and what a misspelt name is answered."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,15 @@ def test_the_written_file_gives_the_defaults(tmp_path: Path) -> None:
 def test_the_page_of_the_docs_lists_every_setting() -> None:
     page = Path(__file__).resolve().parents[3] / "docs" / "configuration.md"
     assert render_reference() in page.read_text(encoding="utf-8"), "run: make docs"
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh.md", "docs/configuration.md"])
+def test_what_the_pages_show_of_a_configuration_is_accepted(name: str, tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[3] / name).read_text(encoding="utf-8")
+    shown = re.findall(r"```toml\n(.*?)```|^(?=\[gateways)(.+?)\n\$", page, re.DOTALL | re.MULTILINE)
+    assert shown
+    for text in map("".join, shown):
+        load_config(write(tmp_path / "vnpy-core.toml", text), environ={"VNPY_DATA_DIR": str(tmp_path)})
 
 
 def test_a_secret_comes_from_a_file_and_shows_nowhere(tmp_path: Path) -> None:
