@@ -40,9 +40,10 @@ or half the time.
 - **Tick spool**: ticks with five levels (0.8 kB of JSON), 250 a frame, against a plain file in writes of the same
   size; drained with bars into a store in memory. The loop is measured beside 10,000 ticks a second, told in bursts of
   1 ms and stored in DuckDB, against the same without recording.
-- **VnPy Core**: `vnpy-core run`, one process, every default kept but three: the simulated market and the demo strategy
-  are replaced by `bench.gateway.BenchGateway`, and the limits of vn.py's RiskManager are lifted, because they would
-  refuse the load (the rules still run). Start and memory are measured with no configuration at all.
+- **VnPy Core**: `vnpy-core run`, one process, every default kept but four: the simulated market and the demo strategy
+  are replaced by `bench.gateway.BenchGateway`, whose resting orders are nobody's, so that it is not reconciled with;
+  and the limits of vn.py's RiskManager are lifted, because they would refuse the load (the rules still run). Start
+  and memory are measured with no configuration at all.
 - **vnpy_webtrader**: its two processes as its own window starts them: a headless vn.py with `BenchGateway` and its
   `WebEngine` alone (no other app, no risk rules, no log to disk or screen), and `python -m uvicorn` with uvicorn's
   defaults (uvloop, httptools, websockets). Its event loop is set when the application starts

@@ -19,7 +19,7 @@ from tests.servers import MariaDb, Postgres
 
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import Journal
-from vnpy_core.data.recorder import Recorder
+from vnpy_core.data.recorder import RecorderThread
 from vnpy_core.data.tables import FACT_TABLES
 from vnpy_core.enums import OrderStatus
 from vnpy_core.events import Event
@@ -85,7 +85,7 @@ async def catch_up(journal: Journal, url: str) -> tuple[float, float, int]:
     """
     database = DatabaseManager(url)
     await database.open()
-    recorder = Recorder(journal, database)
+    recorder = RecorderThread(journal, database)
     lags_ms: list[float] = []
     watch = asyncio.create_task(lag_of_loop(lags_ms))
     began = time.perf_counter()

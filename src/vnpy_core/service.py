@@ -26,7 +26,7 @@ from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.journal import Journal
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import ReadModel
-from vnpy_core.data.recorder import SINK, Recorder
+from vnpy_core.data.recorder import SINK, RecorderThread
 from vnpy_core.data.repositories import StrategyRepository
 from vnpy_core.data.strategy_mirror import StrategyMirror
 from vnpy_core.data.tick_recorder import HistoryRecorder
@@ -77,7 +77,7 @@ class VnPyCoreService:
     read_model: ReadModel
     pipeline: Pipeline
     database: DatabaseManager
-    recorder: Recorder
+    recorder: RecorderThread
     history: HistoryStore
     history_recorder: HistoryRecorder
     cache: CacheWriter | None
@@ -142,9 +142,9 @@ class VnPyCoreService:
         self.database = DatabaseManager.configured(config)
         self._at_stop(stack, "database", self.database.close)
         strategy_store = await self._open_database()
-        self.recorder = Recorder(self.journal, self.database)
-        await self.recorder.start()
+        self.recorder = RecorderThread(self.journal, self.database)
         self._at_stop(stack, "recorder", self.recorder.stop)
+        await self.recorder.start()
         self.sinks["sql"] = self.recorder
 
         self._on_stage("history")

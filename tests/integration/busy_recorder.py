@@ -9,7 +9,7 @@ from pathlib import Path
 from tests import facts
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import Journal
-from vnpy_core.data.recorder import Recorder
+from vnpy_core.data.recorder import RecorderThread
 from vnpy_core.enums import OrderStatus
 from vnpy_core.events import Event
 
@@ -19,7 +19,7 @@ TIMEOUT_S = 1.0
 class Trading:
     """``slowest_s`` is the longest that a batch of facts took to be journaled."""
 
-    def __init__(self, journal: Journal, recorder: Recorder) -> None:
+    def __init__(self, journal: Journal, recorder: RecorderThread) -> None:
         self.journal = journal
         self.recorder = recorder
         self.slowest_s = 0.0
@@ -50,7 +50,7 @@ async def trading(folder: Path, url: str) -> AsyncIterator[Trading]:
     await journal.open()
     database = DatabaseManager(url, timeout_s=TIMEOUT_S)
     await database.open()
-    recorder = Recorder(journal, database, retry_min_s=0.05, retry_max_s=0.5)
+    recorder = RecorderThread(journal, database, retry_min_s=0.05, retry_max_s=0.5)
     await recorder.start()
     busy = Trading(journal, recorder)
     task = asyncio.create_task(busy.go_on())

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from tests import facts
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import Journal
-from vnpy_core.data.recorder import Recorder
+from vnpy_core.data.recorder import RecorderThread
 from vnpy_core.data.tables import FACT_TABLES
 from vnpy_core.enums import OrderStatus
 from vnpy_core.events import Event, decode_fact
@@ -32,7 +32,7 @@ async def write_for_ever(folder: Path, database_url: str) -> None:
     await journal.open()
     database = DatabaseManager(database_url)
     await database.open()
-    recorder = Recorder(journal, database, batch_size=50, linger_s=0)
+    recorder = RecorderThread(journal, database, batch_size=50, linger_s=0)
     await recorder.start()
     number = 0
     while True:
@@ -52,7 +52,7 @@ async def differences(folder: Path, database_url: str) -> tuple[int, list[Any]]:
     await journal.open()
     database = DatabaseManager(database_url)
     await database.open()
-    recorder = Recorder(journal, database)
+    recorder = RecorderThread(journal, database)
     await recorder.start()
     await recorder.stop(timeout_s=60)
     assert recorder.lag == 0

@@ -14,7 +14,7 @@ from tests.servers import MariaDb, Postgres
 from tests.servers.disks import fill_up, small_disk
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import Journal
-from vnpy_core.data.recorder import Recorder
+from vnpy_core.data.recorder import RecorderThread
 from vnpy_core.data.tables import dead_letters, orders
 from vnpy_core.errors import ConfigError, Unavailable
 from vnpy_core.events import Event
@@ -183,7 +183,7 @@ async def test_records_that_are_refused_for_their_content_are_put_aside(server: 
     await journal.append(made)
     url = server.new_database()
     database = DatabaseManager(url)
-    recorder = Recorder(journal, database)
+    recorder = RecorderThread(journal, database)
     await recorder.start()
     await recorder.stop(timeout_s=60)
     assert (recorder.lag, recorder.dead_letters, recorder.healthy) == (0, len(poison), True)

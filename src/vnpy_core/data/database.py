@@ -202,6 +202,13 @@ class DatabaseManager(SqlConnections):
                 raise
             self._engine = engine
 
+    def twin(self) -> "DatabaseManager":
+        """Return another one of the same database, for another loop than the running one; it has its own connections.
+
+        It opens this one first, so that both are open once it is, and only one of them upgrades the schema.
+        """
+        return _Twin(self, self._url.render_as_string(hide_password=False), **self._options | {"pool_size": 1})
+
     async def close(self) -> None:
         await super().close()
         if self.replica is not None:
@@ -240,6 +247,19 @@ class DatabaseManager(SqlConnections):
 
             await connection.run_sync(schema.upgrade, self.display_url)
             await _require_writable(connection)
+
+
+class _Twin(DatabaseManager):
+    def __init__(self, original: DatabaseManager, url: str, **options: Any) -> None:
+        super().__init__(url, **options)
+        self._original = original
+        self._loop_of_original = asyncio.get_running_loop()
+
+    async def open(self) -> None:
+        if not self.is_open:
+            opening = asyncio.run_coroutine_threadsafe(self._original.open(), self._loop_of_original)
+            await asyncio.wrap_future(opening)
+            await super().open()
 
 
 def is_newer_and_fits(revision: str | None) -> bool:

@@ -3,21 +3,20 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from functools import cache
+from itertools import starmap
 from typing import Any
 
 import msgspec
-from sqlalchemy import Insert, RowMapping, Table, delete, func, insert, select, update
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy import RowMapping, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import JournalRecord
 from vnpy_core.data.tables import FACT_TABLES, dead_letters, sink_cursors, strategies
+from vnpy_core.data.upserts import DriverUpsert, upsert
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, DataRejected, NotFound
-from vnpy_core.events import decode_fact
-from vnpy_core.models import now_timestamp
+from vnpy_core.models import Model, now_timestamp
 
 _log = logging.getLogger(__name__)
 
@@ -27,32 +26,10 @@ _REASON_LENGTH = 2000
 # MySQL ends the connection of who sends it more than max_allowed_packet at once (16 MB in MariaDB), and says no more.
 _LARGEST_BYTES = 4 << 20
 
-_TABLE_BY_TOPIC = {model.topic: table for model, table in FACT_TABLES.items()}
+_KINDS = {model.topic: (table, msgspec.json.Decoder(model)) for model, table in FACT_TABLES.items()}
 
-
-@cache
-def upsert(table: Table, dialect: str) -> Insert:
-    """Build the statement that inserts a row, or replaces the one of its primary key if that has a smaller ``seq``.
-
-    So a row can be written again, late or out of turn, and never goes back.
-    """
-    key = [column.name for column in table.primary_key.columns]
-    # MySQL assigns from left to right, and what follows sees what was assigned: seq, which decides, comes last.
-    given_columns = (column.name for column in table.columns if column.computed is None)
-    rest = sorted((name for name in given_columns if name not in key), key="seq".__eq__)
-    if dialect == "mysql":
-        of_mysql = mysql.insert(table)
-        given, kept = of_mysql.inserted, table.columns
-        return of_mysql.on_duplicate_key_update(
-            [(name, func.if_(given.seq > kept.seq, given[name], kept[name])) for name in rest]
-        )
-    on_conflict = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
-    given = on_conflict.excluded
-    if "seq" in key:
-        return on_conflict.on_conflict_do_nothing(index_elements=key)
-    return on_conflict.on_conflict_do_update(
-        index_elements=key, set_={name: given[name] for name in rest}, where=given.seq > table.columns.seq
-    )
+# By table and key.
+_Latest = dict[Table, dict[str, tuple[JournalRecord, Model]]]
 
 
 class FactRepository:
@@ -62,6 +39,7 @@ class FactRepository:
         self._database = database
         self._sink = sink
         self._journal = 0
+        self._upserts: dict[Table, DriverUpsert] = {}
 
     async def upsert(self, records: Sequence[JournalRecord]) -> int:
         """Write ``records``, ascending by ``seq``, in one transaction, and return how many rows that took.
@@ -72,15 +50,18 @@ class FactRepository:
             DataRejected: one of them cannot be decoded or stored; nothing was written.
             Unavailable: nothing was written.
         """
-        latest: dict[Table, dict[str, dict[str, Any]]] = {}
+        latest: _Latest = {}
         for start in range(0, len(records), _CHUNK):
             _collect(records[start : start + _CHUNK], latest)
             await asyncio.sleep(0)
         async with self._database.session() as session:
             for table, by_key in latest.items():
-                statement, rows = upsert(table, self._database.dialect), list(by_key.values())
-                for start in range(0, len(rows), _CHUNK):
-                    await session.execute(statement, rows[start : start + _CHUNK])
+                statement = self._upserts.get(table)
+                if statement is None:
+                    statement = self._upserts[table] = DriverUpsert(table, session.dialect)
+                facts = list(by_key.values())
+                for start in range(0, len(facts), _CHUNK):
+                    await statement.execute(session, list(starmap(_row, facts[start : start + _CHUNK])))
             await session.execute(upsert(sink_cursors, self._database.dialect), self._cursor(records[-1].seq))
         return sum(len(by_key) for by_key in latest.values())
 
@@ -130,22 +111,27 @@ class FactRepository:
         return {"sink": self._sink, "journal": self._journal, "seq": seq}
 
 
-def _collect(records: Iterable[JournalRecord], latest: dict[Table, dict[str, dict[str, Any]]]) -> None:
-    """Add the rows of ``records`` to ``latest``, by table and key."""
+def _collect(records: Iterable[JournalRecord], latest: _Latest) -> None:
+    """Add the facts of ``records`` that have a table to ``latest``."""
     for record in records:
-        table = _TABLE_BY_TOPIC.get(record.topic)
-        if table is None:
+        kind = _KINDS.get(record.topic)
+        if kind is None:
             continue
         if len(record.payload) > _LARGEST_BYTES:
             raise DataRejected(f"It has {len(record.payload):,} bytes, and {_LARGEST_BYTES:,} are the most.")
+        table, decoder = kind
         try:
-            fact = decode_fact(record.topic, record.payload)
+            fact = decoder.decode(record.payload)
         except msgspec.MsgspecError as error:
             raise DataRejected(str(error)) from error
-        row = msgspec.to_builtins(fact)
-        row["seq"] = record.seq
-        row["ts"] = record.ts
-        latest.setdefault(table, {})[fact.key] = row
+        latest.setdefault(table, {})[fact.key] = record, fact
+
+
+def _row(record: JournalRecord, fact: Model) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(fact)
+    row["seq"] = record.seq
+    row["ts"] = record.ts
+    return row
 
 
 class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,6 +121,11 @@ class JournalSink(ABC):
         """How many records it has put aside since it was made."""
         return self._dead_letters
 
+    @property
+    def is_notified(self) -> bool:
+        """It will look into the journal again without being told. From any thread."""
+        return self._wake.is_set()
+
     async def start(self) -> None:
         """Begin to follow. What it writes to may be down."""
         self._position = self._cursor = await self._journal.cursor(self.name)

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import Dialect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from vnpy_core.data.repositories import upsert
 from vnpy_core.data.tables import FACT_TABLES, accounts, dead_letters, sink_cursors, trades
+from vnpy_core.data.upserts import upsert
 
 DIALECTS: dict[str, Dialect] = {
     "sqlite": sqlite.dialect(),
