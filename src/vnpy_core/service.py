@@ -180,14 +180,14 @@ class VnPyCoreService:
         self._at_stop(stack, "sessions", self.hub.close)
         self.pipeline = Pipeline(self.journal, self.read_model)
         self._at_stop(stack, "pipeline", self.pipeline.close)
-        for subscriber in (self.hub.publish, self.history_recorder.on_events, lambda events: self.recorder.notify()):
+        self.pipeline.on_written = self.recorder.notify
+        for subscriber in (self.hub.publish, self.history_recorder.on_events, self.bus.on_events):
             self.pipeline.subscribe(subscriber)
-        self.pipeline.subscribe(self.bus.on_events)
         if self.cache is not None:
             self.pipeline.subscribe(self.cache.on_events)
         for fact in ends_of_leftovers(self.read_model):
             self.pipeline.emit(fact)
-        self.access = await AccessControl.opened(config, self.database, self.pipeline.emit)
+        self.access = await AccessControl.opened(config, self.database, self.pipeline.emit_in_company)
         self._at_stop(stack, "access", self.access.close)
 
         self._on_stage("engines")

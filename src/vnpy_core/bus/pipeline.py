@@ -16,6 +16,8 @@ from vnpy_core.models import Model
 
 _BATCH = 2000  # facts a commit
 _BACKOFF_S = (0.1, 5.0)
+# So long a fact that nobody waits for waits for others that are waited for, to go to disk with them.
+_COMPANY_WAIT_S = 0.02
 
 Subscriber = Callable[[Sequence[Event]], None]
 Watcher = Callable[[Model], None]
@@ -79,6 +81,8 @@ class Pipeline:
         self.detail: str | None = None
         self.on_health: Callable[[str | None], None] = lambda detail: None
         """Called with what is wrong when the journal begins to fail, and with None when it is written again."""
+        self.on_written: Callable[[], None] = lambda: None
+        """Called when there are new facts in the journal, also such as are shown to nobody."""
         self._journal = journal
         self._read_model = read_model
         self._backoff_s = backoff_s
@@ -87,6 +91,7 @@ class Pipeline:
         self._queue: deque[_Pending] = deque()
         self._latest: dict[tuple[str, str], _Pending] = {}
         self._flusher: asyncio.Task[None] | None = None
+        self._company_over: asyncio.TimerHandle | None = None
         self._closing = asyncio.Event()
         self._committed = self._published = self._subscriber_errors = 0
         self._echoes = dict.fromkeys(Echo, 0)
@@ -127,6 +132,12 @@ class Pipeline:
         """Take one thing that this process itself has to tell."""
         self.accept((Event(model),))
 
+    def emit_in_company(self, model: Model) -> None:
+        """``emit`` something that nobody waits for, with the next commit, or in a moment if there is none."""
+        self._admit(Event(model))
+        if self._flusher is None and self._company_over is None:
+            self._company_over = asyncio.get_running_loop().call_later(_COMPANY_WAIT_S, self._flush_rest)
+
     async def commit(self, model: Model) -> Event:
         """Journal and publish a fact, and return its event; one that is no news returns the latest one.
 
@@ -164,12 +175,14 @@ class Pipeline:
 
     async def drain(self) -> None:
         """Wait until every fact taken so far is on disk and published; while the journal fails, that is long."""
+        self._flush_rest()
         while self._flusher is not None:
             await asyncio.shield(self._flusher)
 
     async def close(self) -> None:
         """Write what waits, and end. If the journal refuses even then, say how many facts are lost unseen."""
         self._closing.set()
+        self._flush_rest()
         if self._flusher is not None:
             await self._flusher
         if self._queue:
@@ -219,6 +232,13 @@ class Pipeline:
         if self._flusher is None:
             self._flusher = asyncio.get_running_loop().create_task(self._flush(), name="pipeline-flush")
 
+    def _flush_rest(self) -> None:
+        if self._company_over is not None:
+            self._company_over.cancel()
+            self._company_over = None
+        if self._queue:
+            self._ensure_flusher()
+
     async def _flush(self) -> None:
         delay, longest = self._backoff_s
         try:
@@ -256,6 +276,7 @@ class Pipeline:
             logger.info("The journal can be written again; %d facts waited", len(batch) + len(self._queue))
             self.on_health(None)
         self._committed += len(batch)
+        self.on_written()
         if shown := [pending.event for pending in batch if not pending.event.is_internal]:
             self._publish(shown)
         for pending in batch:

@@ -1,6 +1,7 @@
 """SinkThread: a sink on a thread and a loop of its own, so that its work holds up nobody's answer."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -62,7 +63,8 @@ class SinkThread:
         loop = self._loop
         if loop is not None and self._sink.lag and not (self._is_waking or self._sink.is_notified):
             self._is_waking = True
-            loop.call_soon_threadsafe(self._wake)
+            with contextlib.suppress(RuntimeError):  # it has just been closed
+                loop.call_soon_threadsafe(self._wake)
 
     async def stop(self, timeout_s: float = 5.0) -> None:
         """Stop it, see ``JournalSink.stop``, and end the thread."""

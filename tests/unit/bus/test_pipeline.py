@@ -261,6 +261,40 @@ async def test_a_subscriber_may_tell_more(desk: Desk) -> None:
     assert await desk.drained() == [order(1), account()]
 
 
+async def test_what_nobody_waits_for_goes_with_what_is_waited_for(desk: Desk) -> None:
+    desk.pipeline.emit_in_company(account())
+    await asyncio.sleep(0)
+    assert desk.disk.written == []
+    await desk.pipeline.commit(order(1))
+    assert [event.data for event in desk.disk.written] == [account(), order(1)]
+    assert desk.disk.batches == [2]
+
+
+async def test_what_nobody_waits_for_does_not_wait_for_ever(desk: Desk) -> None:
+    for number in (1, 2):
+        desk.pipeline.emit_in_company(order(number))
+        async with asyncio.timeout(5):
+            while len(desk.disk.written) < number:
+                await asyncio.sleep(0.001)
+    assert [event.data for event in desk.shown] == [order(1), order(2)]
+
+
+async def test_close_writes_what_nobody_waited_for(desk: Desk) -> None:
+    desk.pipeline.emit_in_company(order(1))
+    await desk.pipeline.close()
+    assert [event.data for event in desk.disk.written] == [order(1)]
+
+
+async def test_it_is_told_of_all_that_is_written_also_of_what_is_shown_to_nobody(desk: Desk) -> None:
+    told: list[int] = []
+    desk.pipeline.on_written = lambda: told.append(len(desk.disk.written))
+    await desk.pipeline.commit(intent(1))
+    await desk.pipeline.commit(order(1))
+    desk.accept(tick())
+    assert told == [1, 2]
+    assert [event.data for event in desk.shown] == [order(1), tick()]
+
+
 async def test_close_writes_what_waits(desk: Desk) -> None:
     desk.accept(*(order(number) for number in range(5000)))
     await desk.pipeline.close()
