@@ -278,6 +278,35 @@ async def test_a_transaction_that_takes_too_long_is_ended_and_the_next_one_works
         await database.close()
 
 
+async def test_a_twin_on_another_loop_has_its_original_opened_and_sees_the_same(database_url: str) -> None:
+    original = DatabaseManager(database_url, timeout_s=5)
+    twin = original.twin()
+
+    async def write() -> None:
+        await twin.open()
+        async with twin.session() as session:
+            await session.execute(insert(sink_cursors), cursor("twin", 7))
+        await twin.close()
+
+    await asyncio.to_thread(asyncio.run, write())
+    assert (original.is_open, twin.is_open) == (True, False)
+    assert await cursors(original) == {"twin": 7}
+    await original.close()
+
+
+async def test_a_twin_tells_why_its_original_cannot_be_opened(tmp_path: Path) -> None:
+    twin = DatabaseManager(f"sqlite:///{tmp_path / 'missing' / 'facts.db'}").twin()
+    with pytest.raises(Unavailable, match="is not available"):
+        await asyncio.to_thread(asyncio.run, twin.open())
+    assert not twin.is_open
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+async def test_a_database_in_memory_has_no_twin(url: str) -> None:
+    with pytest.raises(ConfigError, match="names no file"):
+        DatabaseManager(url).twin()
+
+
 async def test_ping_answers(database: DatabaseManager) -> None:
     await database.ping()
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.engines import create_engine, parse_url, tls_context, try_sqlite
 from vnpy_core.data.tables import SCHEMA_REVISION, sink_cursors
-from vnpy_core.errors import CoreError, DataRejected, Unavailable
+from vnpy_core.errors import ConfigError, CoreError, DataRejected, Unavailable
 
 _UPGRADE_TIMEOUT_S = 600.0
 _GOODBYE_S = 2.0
@@ -206,7 +206,12 @@ class DatabaseManager(SqlConnections):
         """Return another one of the same database, for another loop than the running one; it has its own connections.
 
         It opens this one first, so that both are open once it is, and only one of them upgrades the schema.
+
+        Raises:
+            ConfigError: the database is in memory, where each connection has one of its own.
         """
+        if self.dialect == "sqlite" and self._url.database in (None, "", ":memory:"):
+            raise ConfigError("database.url names no file: facts cannot be recorded in memory.")
         return _Twin(self, self._url.render_as_string(hide_password=False), **self._options | {"pool_size": 1})
 
     async def close(self) -> None:

@@ -49,7 +49,7 @@ class SinkThread:
         return self._sink.dead_letters
 
     async def start(self) -> None:
-        """Begin to follow, see ``JournalSink.start``, and raise what it raises. ``stop`` it also if this is cancelled."""
+        """Begin to follow, and raise what ``JournalSink.start`` raises. To be stopped also if this is cancelled."""
         started, self._leave, self._ended = _uncancellable(), Future(), _uncancellable()
         # A daemon: it may be given up when it does not come back from what it writes to.
         self._thread = threading.Thread(

@@ -44,7 +44,8 @@ class DriverUpsert:
 
     def __init__(self, table: Table, dialect: Dialect) -> None:
         statement = upsert(table, dialect.name).compile(dialect=dialect, column_keys=_given(table))
-        names = list(statement.positiontup or ())
+        names = list(statement.positiontup or _given(table))
+        self._names = None if statement.positiontup else names
         self._text = str(statement)
         self._in_order = itemgetter(*names)
         self._processors = [
@@ -53,8 +54,8 @@ class DriverUpsert:
             if (process := table.c[name].type.dialect_impl(dialect).bind_processor(dialect)) is not None
         ]
 
-    def parameters(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Return the values of ``row``, by column, as the driver wants them.
+    def parameters(self, row: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
+        """Return the values of ``row``, by column, as the driver wants them: in their order, or some by name.
 
         Raises:
             DataRejected: one of them is none of its column's.
@@ -65,7 +66,7 @@ class DriverUpsert:
                 values[place] = process(values[place])
             except (ValueError, TypeError, OverflowError) as error:
                 raise DataRejected(f"{name}: {error}") from error
-        return tuple(values)
+        return tuple(values) if self._names is None else dict(zip(self._names, values, strict=True))
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write ``rows``, at least one."""

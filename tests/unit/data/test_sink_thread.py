@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -144,7 +143,7 @@ async def test_no_fact_of_a_burst_is_forgotten(thread: SinkThread, sink: Noteboo
     for _ in range(2000):
         journal.add()
         thread.notify()
-        time.sleep(0)  # lets the other thread in anywhere
+        await asyncio.sleep(0)
     await eventually(lambda: thread.position == 2000)
     assert sink.written == list(range(1, 2001))
 
