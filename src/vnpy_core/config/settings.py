@@ -70,7 +70,7 @@ class DatabaseSettings(Section):
     read_only_url: Annotated[
         SecretStr | None, Field(description="A replica, for queries over past days; default: the same")
     ] = None
-    pool_size: Annotated[int, Field(ge=1, description="Connections that are kept")] = 5
+    pool_size: Annotated[int, Field(ge=1, description="Connections that are kept; the recorder has one more")] = 5
     max_overflow: Annotated[int, Field(ge=0, description="Further ones, while they are needed")] = 5
     timeout_s: Annotated[float, Field(gt=0, description="For a connection, and for a whole transaction")] = 10.0
     tls: Annotated[bool, Field(description="Encrypt, and check the server's certificate and name")] = False
