@@ -36,3 +36,10 @@ class GatewaySettings(Section):
     stale_orders: Annotated[
         Literal["take", "refuse"], Field(description="Orders while it is STALE: the trading side may be alive")
     ] = "take"
+    drift: Annotated[
+        Literal["alert", "off"], Field(description="Compare the strategies' positions with the account's all the time")
+    ] = "alert"
+    drift_tolerance: Annotated[float, Field(ge=0, description="A difference up to this volume is none")] = 0.0
+    drift_settle_s: Annotated[
+        float, Field(gt=0, description="A difference that lasts for so long is one: fills may be on their way")
+    ] = 15.0

@@ -23,6 +23,7 @@ from vnpy_core.models import (
     VtSymbol,
 )
 from vnpy_core.reports import SessionStatus
+from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.reconciliation import Reconciliation
 from vnpy_core.trading.results import CancelResult, SubmitResult
 
@@ -45,6 +46,13 @@ class ReconciliationPage(msgspec.Struct, frozen=True, kw_only=True):
     """How each gateway's report compares with what is known."""
 
     reconciliations: list[Reconciliation]
+    next_cursor: NextCursor
+
+
+class DriftPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What the strategies believe to hold beside what their accounts hold."""
+
+    drifts: list[Drift]
     next_cursor: NextCursor
 
 

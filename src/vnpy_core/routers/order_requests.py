@@ -82,7 +82,7 @@ class OrderBody(Body):
 
 
 class AmendBody(Body):
-    """What is to change of an order; what is left out stays as it is."""
+    """What is to change of an order; what is left out, or null, stays as it is."""
 
     price: Annotated[float | None, Field(allow_inf_nan=False)] = None
     volume: Annotated[
@@ -96,7 +96,9 @@ class AmendBody(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"price": 3501.0}, {"price": 3501.0, "volume": 3.0}],
-            "anyOf": [{"required": ["price"]}, {"required": ["volume"]}],
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "number"}}} for name in ("price", "volume")
+            ],
         }
     )
 

@@ -9,14 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from vnpy_core.errors import Conflict
 from vnpy_core.models import OrderIntent
 from vnpy_core.routers import examples
-from vnpy_core.routers.answers import ReconciliationPage
+from vnpy_core.routers.answers import DriftPage, ReconciliationPage
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.pages import encoded
 from vnpy_core.routers.requests import NO_QUERY, Text
 from vnpy_core.routers.service import Service
+from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.reconciliation import Difference, Reconciliation, Resolution
 
 GatewayPath = Annotated[str, Path(description="Gateway / 接口名", examples=["SIM"])]
+VtSymbolPath = Annotated[str, Path(description="symbol.EXCHANGE / 合约代码.交易所", examples=["rb2501.SHFE"])]
 IntentPath = Annotated[str, Path(description="intent_id / 委托意图编号", examples=[examples.INTENT.intent_id])]
 
 
@@ -49,6 +51,10 @@ EXAMPLE = Reconciliation(
             resolution=Resolution.MISSING, detail="The venue does not report it; what became of it is not known.",
         )
     ],
+)  # fmt: skip
+DRIFT = Drift(
+    gateway_name="SIM", vt_symbol="rb2501.SHFE", state="DRIFTED", strategies=2.0, others=1.0, account=4.0, drift=1.0,
+    positions={"demo": 2.0},
 )  # fmt: skip
 RESOLVED: OrderIntent = msgspec.structs.replace(examples.INTENT, outcome="NOT_SENT", reason="Looked up at the broker")
 
@@ -89,6 +95,36 @@ def create_reconciliation_router(service: Service) -> APIRouter:
     )  # fmt: skip
     async def accept_reconciliation(gateway: GatewayPath) -> Response:
         return encoded(await service.life.reconciler.accept(gateway))
+
+    @router.get(
+        "/drift",
+        operation_id="list_drifts",
+        summary="Compare the strategies' positions with the accounts' / 查询策略持仓与账户持仓的偏差",
+        description=(
+            "By gateway and symbol, while connected: the sum of the strategies' `pos`, what is of no strategy (there "
+            "at the first comparison, with the trades of others since), and what the account holds. A difference that "
+            "lasts raises the alert `drift.<gateway>.<vt_symbol>`. 按接口与合约持续比对策略持仓、非策略持仓与账户持仓，"
+            "偏差持续存在时发出告警。"
+        ),
+        responses=answer(DriftPage(drifts=[DRIFT], next_cursor=None), "By gateway and symbol / 各合约结果"),
+        dependencies=NO_QUERY,
+    )
+    async def list_drifts() -> Response:
+        return encoded(DriftPage(drifts=service.life.drift.results(), next_cursor=None))
+
+    @router.post(
+        "/drift/{gateway}/{vt_symbol}/accept",
+        operation_id="accept_drift",
+        summary="Take a drift as it is / 接受持仓偏差",
+        description="The difference is of no strategy from now on. No position is changed. 差额此后计入非策略持仓。",
+        responses=answer(
+            msgspec.structs.replace(DRIFT, state="AGREES", others=2.0, drift=0.0), "How it stands now / 当前结果",
+            404, 409, 503,
+        ),
+        dependencies=NO_QUERY,
+    )  # fmt: skip
+    async def accept_drift(gateway: GatewayPath, vt_symbol: VtSymbolPath) -> Response:
+        return encoded(await service.life.drift.accept(gateway, vt_symbol))
 
     @router.post(
         "/intents/{intent_id}/resolve",

@@ -75,6 +75,7 @@ AREAS: Mapping[str, tuple[Rule | None, Rule | None]] = {
     f"{API_PREFIX}/trading/orders": _ORDERS,
     # Differences are accepted, and what became of an order is said, by those who answer for it.
     f"{API_PREFIX}/trading/reconciliation": (_TRADING[0], ADMIN_WRITE),
+    f"{API_PREFIX}/trading/drift": (_TRADING[0], ADMIN_WRITE),
     f"{API_PREFIX}/trading/intents": (_TRADING[0], ADMIN_WRITE),
     f"{API_PREFIX}/trading/ticks": _MARKET,
     f"{API_PREFIX}/trading/contracts": _MARKET,

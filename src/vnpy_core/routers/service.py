@@ -31,6 +31,7 @@ from vnpy_core.models import (
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.security.access import AccessControl
+from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 from vnpy_core.trading.idempotency import Again, Answer, Do
 from vnpy_core.trading.orders import Draft
@@ -117,9 +118,16 @@ class Reconciler(Protocol):
     async def accept(self, name: str) -> Reconciliation: ...
 
 
+class Drifts(Protocol):
+    def results(self) -> list[Drift]: ...
+    async def accept(self, gateway_name: str, vt_symbol: str) -> Drift: ...
+
+
 class Life(Protocol):
     @property
     def reconciler(self) -> Reconciler: ...
+    @property
+    def drift(self) -> Drifts: ...
 
 
 class Gateways(Protocol):

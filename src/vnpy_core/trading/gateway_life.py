@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.models import GatewayStatus
+from vnpy_core.trading.drift import DriftWatch
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.feed_watch import FeedWatch
 from vnpy_core.trading.gateways import GatewayService
@@ -47,7 +48,13 @@ class GatewayLife:
         self._reconnector = Reconnector(longest_s, gateways, pipeline)
         loop = asyncio.get_running_loop()
         self.feeds = FeedWatch(settings, host, pipeline, is_open, clock=loop.time)
-        self._watching = loop.create_task(self.feeds.run(), name="feed watch")
+        self.drift = DriftWatch(
+            settings, self.reconciler.results, pipeline, read_model, clock=loop.time, kept=data_dir / "drift.json"
+        )
+        self._watching = [
+            loop.create_task(self.feeds.run(), name="feed watch"),
+            loop.create_task(self.drift.run(), name="drift watch"),
+        ]
 
     def watch_states(self, loop: asyncio.AbstractEventLoop) -> None:
         """Tell every change of a gateway's state, from whatever thread it comes, on the loop."""
@@ -66,7 +73,9 @@ class GatewayLife:
         await self.reconciler.settled()
 
     async def close(self) -> None:
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        await self.drift.close()
         await self._reconnector.close()
         await self.reconciler.close()

@@ -43,12 +43,13 @@ from vnpy_core.models import (
 )
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers import examples, risk_examples
-from vnpy_core.routers.reconciliation import EXAMPLE
+from vnpy_core.routers.reconciliation import DRIFT, EXAMPLE
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
 from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
+from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.kill_switch import KillSwitch
@@ -217,9 +218,28 @@ class Reconciler:
         return self._result
 
 
+class Drifts:
+    """Has found one, until that is accepted."""
+
+    def __init__(self) -> None:
+        self._result = DRIFT
+
+    def results(self) -> list[Drift]:
+        return [self._result]
+
+    async def accept(self, gateway_name: str, vt_symbol: str) -> Drift:
+        if (gateway_name, vt_symbol) != (self._result.gateway_name, self._result.vt_symbol):
+            raise NotFound(f"Nothing is compared of {vt_symbol} on {gateway_name}.")
+        if self._result.state != "DRIFTED":
+            raise Conflict(f"No drift of {vt_symbol} on {gateway_name} has been found.", code="not_drifted")
+        self._result = msgspec.structs.replace(self._result, state="AGREES", drift=0.0)
+        return self._result
+
+
 class Life:
     def __init__(self) -> None:
         self.reconciler = Reconciler()
+        self.drift = Drifts()
 
 
 class Strategies:
