@@ -13,11 +13,13 @@ from vnpy.trader.constant import Status
 from vnpy.trader.object import OrderData, OrderRequest, PositionData, SubscribeRequest
 
 from tests.integration.engine_room import SYMBOL, WAIT_S, ProbeGateway, Room, engine_room
+from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.engine.commands import TradingCommands
 from vnpy_core.engine.risk import CoreRiskApp, CoreRiskEngine
-from vnpy_core.enums import Direction, Exchange, Offset, OrderType
+from vnpy_core.enums import Direction, Exchange, Offset, OrderType, TradingState
 from vnpy_core.errors import Conflict, CoreError, NotFound, OrderRefused, OutcomeUnknown, Unavailable
-from vnpy_core.models import OrderSpec
+from vnpy_core.models import Model, OrderSpec
+from vnpy_core.trading.risk_guard import RiskGuard
 
 
 def spec(volume: float = 1, symbol: str = "rb2505", offset: Offset = Offset.OPEN, **more: Any) -> OrderSpec:
@@ -154,6 +156,44 @@ def test_a_rule_that_raises_refuses(room: Room, commands: TradingCommands, risk:
     error = refused(room, OrderRefused, commands.send_order, "PROBE", spec())
     assert error.error_code == "risk_failed"
     assert room.gateway.orders == {}
+
+
+def test_an_order_that_is_only_tried_is_asked_about_and_leaves_no_trace(
+    room: Room, commands: TradingCommands, risk: CoreRiskEngine
+) -> None:
+    limits = RiskSettings.model_validate({
+        "duplicate_window_ms": 3_600_000,
+        "account": {"max_orders_per_s": 0.001, "burst": 1},
+        "symbol": {"max_order_volume": 5},
+    })  # fmt: skip
+    told: list[Model] = []
+    guard = RiskGuard(limits, told.append, lambda: risk.trading_day)
+    risk.front.install(guard)
+    room.watch("eRiskNotify", "eLog")
+    before = risk.rule_states()
+
+    def tried(order: OrderSpec) -> str:
+        return refused(room, CoreError, commands.try_order, "PROBE", order).error_code
+
+    for _ in range(3):  # one token, and no equal order within the hour: were any counted, the next would be refused
+        room.on_events(commands.try_order, "PROBE", spec())
+    assert tried(spec(6)) == "symbol_volume"
+    room.main_engine.hold_gateway("PROBE", "reconciling", "positions differ")
+    assert tried(spec()) == "reconciling"
+    room.main_engine.hold_gateway("PROBE", "reconciling", None)
+    room.on_events(guard.set_state, "*", TradingState.HALTED, "odd", "operator")
+    assert tried(spec()) == "trading_halted"
+    room.on_events(guard.set_state, "*", TradingState.ACTIVE, "", "operator")
+    assert tried(spec(symbol="rb9999")) == "unknown_contract"
+    assert risk.rule_states() == before
+    assert (told, room.gateway.orders, room.events["eRiskNotify"], room.events["eLog"]) == ([], {}, [], [])
+
+    room.main_engine.hold_orders("the disk is full")
+    assert "the disk is full" in refused(room, Unavailable, commands.try_order, "PROBE", spec()).detail
+    room.main_engine.hold_orders(None)
+    assert room.on_events(commands.send_order, "PROBE", spec())
+    assert tried(spec()) == "duplicate_order"
+    assert tried(spec(2)) == "account_rate"
 
 
 @pytest.mark.parametrize("raised", [ValueError("socket"), SystemExit(1)])

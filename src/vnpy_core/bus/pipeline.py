@@ -148,10 +148,7 @@ class Pipeline:
 
     def begin_commit(self, model: Model) -> "asyncio.Future[Event]":
         """Queue ``model`` now, and return what ``commit`` waits for. Raises what ``commit`` raises at once."""
-        if self._closing.is_set():
-            raise Unavailable("The service is being stopped.")
-        if not self.healthy:  # the flusher tries again and again; no caller waits for it
-            raise Unavailable(self.detail or "The journal cannot be written.")
+        self.require_writable()
         pending = self._admit(Event(model), owned=True)
         future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
         if isinstance(pending, Event):
@@ -160,6 +157,15 @@ class Pipeline:
             pending.waiters.append(future)
             self._ensure_flusher()
         return future
+
+    def require_writable(self) -> None:
+        """Raises:
+        Unavailable: nothing can be committed now.
+        """
+        if self._closing.is_set():
+            raise Unavailable("The service is being stopped.")
+        if not self.healthy:  # the flusher tries again and again; no caller waits for it
+            raise Unavailable(self.detail or "The journal cannot be written.")
 
     async def commit_all(self, models: Sequence[Model]) -> None:
         """Journal and publish ``models`` in their order, in one commit if they are not very many.

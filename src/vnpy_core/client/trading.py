@@ -116,7 +116,7 @@ class Trading(Resource[Mode]):
 
     @operation
     async def preview_order(self, order: NewOrder) -> Preview:
-        """Have the service check an order as if it were sent, and send nothing."""
+        """Have the service ask all that comes before vn.py's own risk rules, and send and count nothing."""
         path = "/trading/orders"
         return await self._connection.call("POST", path, Preview, body=order, params={"dry_run": True})
 

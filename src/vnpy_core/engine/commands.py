@@ -50,21 +50,8 @@ class TradingCommands:
                 (``risk_failed``), or by the gateway (``gateway_refused``).
             OutcomeUnknown: the gateway raised; whether the order went out, only its events can tell.
         """
-        gateway = self._gateway(gateway_name)
-        hold = self._main.hold_of(gateway_name)
-        if hold is not None:
-            raise Unavailable(f"gateway {gateway_name} takes no orders now: {hold.reason}", code=hold.code)
-        self._require_contract(gateway_name, spec.vt_symbol)
-        request = OrderRequest(
-            symbol=spec.symbol,
-            exchange=to_vn(spec.exchange),
-            direction=to_vn(spec.direction),
-            type=to_vn(spec.type),
-            volume=spec.volume,
-            price=spec.price,
-            offset=to_vn(spec.offset),
-            reference=marked(spec.reference, spec.marker),
-        )
+        gateway = self._taking_orders(gateway_name, spec.vt_symbol)
+        request = _request_of(spec)
         risk = self._main.engines.get(RISK_ENGINE)
         front = getattr(risk, "front", None)
         with _Watch(gateway) as watch, front.client_order() if front is not None else nullcontext():
@@ -88,6 +75,26 @@ class TradingCommands:
         if spec.offset is not Offset.OPEN:  # those freeze nothing, and it goes through all orders of the symbol
             self._tell_converter(request, vt_orderid, gateway_name)
         return vt_orderid
+
+    def try_order(self, gateway_name: str, spec: OrderSpec) -> None:
+        """Raise what ``send_order`` would raise before it asks vn.py's rules, to which each question is an order.
+
+        Leaves no trace: nothing is counted, logged or told.
+
+        Raises:
+            NotFound, OrderRefused: as ``send_order``.
+            Unavailable: as ``send_order``; or no gateway gets orders now.
+        """
+        self._taking_orders(gateway_name, spec.vt_symbol)
+        if self._main.held is not None:
+            raise Unavailable(self._main.held)
+        front = getattr(self._main.engines.get(RISK_ENGINE), "front", None)
+        if front is None or front.guard is None:
+            return
+        with front.client_order():
+            asked = front.asked(_request_of(spec), gateway_name)
+        if (refusal := front.guard.refusal(asked)) is not None:
+            raise OrderRefused(refusal.reason, code=refusal.code)
 
     def cancel_order(self, vt_orderid: str) -> None:
         """Ask the gateway to cancel the order; what comes of it, its events tell.
@@ -153,6 +160,14 @@ class TradingCommands:
             raise Unavailable(f"gateway {gateway_name} {obstacle}", code="gateway_not_connected")
         return gateway
 
+    def _taking_orders(self, gateway_name: str, vt_symbol: str) -> BaseGateway:
+        gateway = self._gateway(gateway_name)
+        hold = self._main.hold_of(gateway_name)
+        if hold is not None:
+            raise Unavailable(f"gateway {gateway_name} takes no orders now: {hold.reason}", code=hold.code)
+        self._require_contract(gateway_name, vt_symbol)
+        return gateway
+
     def _require_contract(self, gateway_name: str, vt_symbol: str) -> None:
         if self._main.contract_of(gateway_name, vt_symbol) is None:
             raise NotFound(f"gateway {gateway_name} has no contract {vt_symbol}", code="unknown_contract")
@@ -167,6 +182,19 @@ class TradingCommands:
 
     def _on_order(self, event: Event) -> None:
         self._sent.pop(event.data.vt_orderid, None)
+
+
+def _request_of(spec: OrderSpec) -> OrderRequest:
+    return OrderRequest(
+        symbol=spec.symbol,
+        exchange=to_vn(spec.exchange),
+        direction=to_vn(spec.direction),
+        type=to_vn(spec.type),
+        volume=spec.volume,
+        price=spec.price,
+        offset=to_vn(spec.offset),
+        reference=marked(spec.reference, spec.marker),
+    )
 
 
 class _Watch:

@@ -147,6 +147,11 @@ class CoreMainEngine(MainEngine):
                 return Hold(code, reason)
         return None
 
+    @property
+    def held(self) -> str | None:
+        """Why no gateway gets orders now."""
+        return self._held
+
     def refusal(self, req: OrderRequest, gateway_name: str) -> str | None:
         """Return why the order would not be sent now, whatever it is, and log that; None if it would be."""
         obstacle, hold = self._offline.get(gateway_name), self.hold_of(gateway_name)

@@ -50,11 +50,14 @@ def _add_sending(router: APIRouter, service: Service) -> None:
             "refused, `code` says by what (docs/order-refusals.md). 503: it was not sent, and its `client_order_id` "
             "and `Idempotency-Key` may be used again. **504: it may have been sent; look at the list before you repeat "
             "it,** or repeat it with the same `Idempotency-Key`: then it is never sent twice. With `dry_run=true` "
-            "every check of the service's own is made, and nothing is sent or recorded; vn.py's risk rules are not "
-            "asked, because to them each question counts as an order. "
+            "all is asked that is asked before an order goes to vn.py's risk rules: the contract, whether orders are "
+            "taken (gateway, reconciliation, journal), the trading state and the account's limits. Nothing is sent, "
+            "recorded or counted. vn.py's rules are not asked, because to them each question is an order; they and "
+            "the gateway may still refuse it. "
             "先按合约校验，委托意图落盘后再发出。409 为拒绝（code 说明原因）；503 为未发出，client_order_id 与 "
             "Idempotency-Key 可再用；504 为结果未知，可用相同的 Idempotency-Key 重试，绝不会重复发出。"
-            "dry_run=true 只做校验，不发送也不记录（不询问 vn.py 风控规则）。"
+            "dry_run=true 校验合约、接口与对账状态、日志、交易状态和账户限额，不发送、不记录、不计数；"
+            "不询问 vn.py 风控规则（询问即计为一笔委托），该规则与接口仍可能拒绝。"
         ),
         responses=answer(examples.SUBMITTED, "It was sent / 已发出", 404, 409, 503, 504, status=201)
         | answer(examples.PREVIEW, "With dry_run: what would be sent / 试算结果", 404, 409, 503, 504),
@@ -65,7 +68,7 @@ def _add_sending(router: APIRouter, service: Service) -> None:
         spec = body.spec()
         if query.dry_run:
             gateway_name = body.gateway_name or only_gateway(service.read_model, spec.vt_symbol)
-            return encoded(service.orders.preview(spec, gateway_name, body.client_order_id))
+            return encoded(await service.orders.preview(spec, gateway_name, body.client_order_id))
         return await submit(service, request.scope, spec, body.gateway_name, body.client_order_id, idempotency_key)
 
 

@@ -46,6 +46,7 @@ _STRATEGY = _read(Scope.STRATEGY_READ), _write(Scope.STRATEGY_WRITE)
 _DATA = _read(Scope.DATA_READ), _write(Scope.DATA_WRITE)
 _ORDERS = _read(Scope.TRADING_READ), _write(Scope.TRADING_WRITE, limit=LimitClass.ORDERS)
 _MARKET = _read(Scope.TRADING_READ, Scope.DATA_READ), _write(Scope.TRADING_WRITE)
+_STOP = _write(Scope.TRADING_WRITE, Scope.RISK_WRITE)
 _OPEN = OPEN, None
 _LOGIN = None, LOGIN
 
@@ -87,7 +88,8 @@ AREAS: Mapping[str, tuple[Rule | None, Rule | None]] = {
     f"{API_PREFIX}/charts": _DATA,
     f"{API_PREFIX}/risk": (_read(Scope.RISK_READ), _write(Scope.RISK_WRITE)),
     # Whoever may trade may also stop it; to begin again takes more.
-    f"{API_PREFIX}/risk/halt": (None, _write(Scope.TRADING_WRITE, Scope.RISK_WRITE)),
+    f"{API_PREFIX}/risk/halt": (None, _STOP),
+    f"{API_PREFIX}/risk/kill-switch": (_read(Scope.RISK_READ), _STOP),
     f"{API_PREFIX}/system": (_read(Scope.SYSTEM_READ), ADMIN_WRITE),
 }
 

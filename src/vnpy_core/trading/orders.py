@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 class Commands(Sending, Protocol):
     """What runs on the event thread."""
 
+    def try_order(self, gateway_name: str, spec: OrderSpec) -> None: ...
     def cancel_order(self, vt_orderid: str) -> None: ...
 
 
@@ -148,13 +149,25 @@ class OrderService:
             self._pipeline.emit(msgspec.structs.replace(order, client_order_id=intent.client_order_id))
         return result
 
-    def preview(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> Preview:
-        """Return what ``submit`` would send, or raise what it would raise before anything is journaled or sent."""
+    async def preview(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> Preview:
+        """Return what ``submit`` would hand to vn.py's rules, or raise why it would not come to them.
+
+        Leaves no trace, in no count either.
+
+        Raises:
+            Conflict, NotFound, OrderRefused, Unavailable: as ``submit``.
+        """
         if client_order_id is not None:
             self.book.refuse_second_use(client_order_id)
-        return Preview(
-            gateway_name=gateway_name, client_order_id=client_order_id, order=self.checked(spec, gateway_name)
-        )
+        order = self.checked(spec, gateway_name)
+        self._pipeline.require_writable()
+        try:
+            await self._event_thread.run(lambda: self._commands.try_order(gateway_name, order))
+        except Unanswered:
+            raise Unavailable(
+                f"The engine did not answer within {self._event_thread.timeout_s:g} s.", code="event_thread_busy"
+            ) from None
+        return Preview(gateway_name=gateway_name, client_order_id=client_order_id, order=order)
 
     async def submit(
         self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None, key: KeyUse | None = None

@@ -45,6 +45,10 @@ trace: nothing is journaled, and its `client_order_id` may be used again. 503 al
 that it may have been (but for `cancel_not_confirmed`). An order that the exchange refuses later is a 201 whose order
 becomes `REJECTED`, with `rejected_reason`.
 
+`POST /trading/orders?dry_run=true` answers with any of these that would come before vn.py's RiskManager is asked, and
+leaves no trace: nothing is sent, journaled, counted or told. Not asked are vn.py's rules (to them each question is an
+order) and the gateway.
+
 | code | status | when |
 |---|---|---|
 """

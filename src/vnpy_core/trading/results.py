@@ -38,7 +38,8 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be sent: every check of the service's own has passed. vn.py's risk rules were not asked."""
+    """What would be handed to vn.py's risk rules now: contract, gateway, reconciliation, journal, trading state and
+    account limits let it pass. These rules and the gateway were not asked."""
 
     gateway_name: GatewayName
     client_order_id: Annotated[str | None, msgspec.Meta(description="null: one would be made up")]

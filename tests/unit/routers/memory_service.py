@@ -133,6 +133,10 @@ class Engine:
             future.set_exception(error)
         return future
 
+    def try_order(self, gateway_name: str, spec: OrderSpec) -> None:
+        if self.failure is not None:
+            raise self.failure
+
     def send_order(self, gateway_name: str, spec: OrderSpec) -> str:
         self.asked += 1
         if (failure := self.failures.get(self.asked, self.failure)) is not None:

@@ -59,6 +59,8 @@ def test_the_longest_area_wins_and_ends_at_a_slash() -> None:
     assert halt is not None
     assert resume is not None
     assert (halt.scopes, resume.scopes) == ({Scope.TRADING_WRITE, Scope.RISK_WRITE}, {Scope.RISK_WRITE})
+    assert rules.of("POST", "/api/v1/risk/kill-switch") == halt
+    assert rules.of("GET", "/api/v1/risk/kill-switch") == rules.of("GET", "/api/v1/risk/state")
     for path in ("/api/v1/tradings", "/api/v1", "/", "", "/healthy", "//docs", "/api/v1/../docs", "/API/V1/auth/me"):
         assert rules.of("GET", path) is None, path
     assert rules.of("POST", "/health/live") is None

@@ -77,6 +77,10 @@ class Engine:
         self.on_send(vt_orderid)
         return vt_orderid
 
+    def try_order(self, gateway_name: str, spec: OrderSpec) -> None:
+        if self.failure is not None:
+            raise self.failure
+
     def cancel_order(self, vt_orderid: str) -> None:
         if self.failure is not None:
             raise self.failure
@@ -99,6 +103,10 @@ class Pipeline:
         self.first_commit = asyncio.Event()
         self.watchers: list[Callable[[Model], None]] = []
         self.callbacks: list[Callable[[Sequence[Event]], None]] = []
+
+    def require_writable(self) -> None:
+        if self.full:
+            raise Unavailable("The disk is full.")
 
     async def commit_all(self, models: Sequence[Model]) -> None:
         await asyncio.sleep(0)
@@ -164,6 +172,26 @@ async def test_the_intent_is_on_disk_before_the_engine_sees_the_order(desk: Desk
     assert desk.pipeline.committed[-1].vt_orderid == result.vt_orderid == "SIM.1"
     assert (result.orderid, result.client_order_id) == ("1", "mine-1")
     assert desk.client_order_ids == {"SIM.1": "mine-1"}
+
+
+async def test_a_preview_asks_all_that_comes_before_the_sending(desk: Desk) -> None:
+    preview = await desk.service.preview(SPEC, "SIM", "mine-1")
+    assert (preview.order, preview.client_order_id) == (SPEC, "mine-1")
+    desk.engine.failure = OrderRefused("Halted.", code="trading_halted")
+    with pytest.raises(OrderRefused, match="Halted"):
+        await desk.service.preview(SPEC, "SIM")
+    desk.engine.failure = None
+    desk.pipeline.full = True
+    with pytest.raises(Unavailable, match="disk"):
+        await desk.service.preview(SPEC, "SIM")
+    desk.pipeline.full = False
+    desk.thread.held = True
+    with pytest.raises(Unavailable) as busy:
+        await desk.service.preview(SPEC, "SIM")
+    assert busy.value.error_code == "event_thread_busy"
+    desk.thread.release()
+    assert (desk.engine.sent, desk.pipeline.committed) == ([], [])
+    await desk.service.submit(SPEC, "SIM", "mine-1")
 
 
 async def test_an_order_without_a_client_order_id_gets_one(desk: Desk) -> None:
