@@ -15,18 +15,21 @@ from vnpy_core.enums import (
     OrderStatus,
     OrderType,
     Product,
+    Role,
+    Scope,
     parse_enum,
 )
 
 KINDS = [kind for kind in vars(enums).values() if isinstance(kind, type) and issubclass(kind, StrEnum)]
 KINDS.remove(StrEnum)
+GRANTED = (Role, Scope)  # written as grants are: in small letters, and area:kind
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_name_means_its_member_and_is_its_text(kind: type[StrEnum]) -> None:
     for name, member in kind.__members__.items():
         assert parse_enum(kind, name) is member
-        assert str(member) == member.value == name
+        assert str(member) == member.value == (name.lower().replace("_", ":") if kind in GRANTED else name)
 
 
 @pytest.mark.parametrize(
