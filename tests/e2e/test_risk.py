@@ -67,11 +67,11 @@ def tick(core: ServiceProcess) -> Any:
     return next((one for one in ticks if one["vt_symbol"] == SYMBOL), None)
 
 
-def order(core: ServiceProcess, direction: str, offset: str, volume: float, status: Any = 201) -> Any:
+def order(core: ServiceProcess, direction: str, offset: str, volume: float, status: Any = 201, query: str = "") -> Any:
     """Send an order that is filled at once."""
     price = tick(core)["last_price"] + (30 if direction == "LONG" else -30)
     return core.call(
-        "POST", "/api/v1/trading/orders", status, symbol="rb2605", exchange="SHFE", direction=direction,
+        "POST", f"/api/v1/trading/orders{query}", status, symbol="rb2605", exchange="SHFE", direction=direction,
         offset=offset, type="LIMIT", price=price, volume=volume, gateway_name="SIM",
     )  # fmt: skip
 
@@ -93,6 +93,7 @@ def test_a_halt_holds_over_kill_9_and_lets_positions_be_closed(core: ServiceProc
     core.call("PATCH", "/api/v1/risk/rules/OrderSizeRule", parameters={"order_volume_limit": 2})
     assert "OrderSizeRule" in order(core, "LONG", "OPEN", 3, 409)["detail"]
     assert core.call("POST", "/api/v1/risk/halt", reason="odd")["state"] == "HALTED"
+    assert order(core, "LONG", "OPEN", 1, 409, "?dry_run=true")["code"] == "trading_halted"
     core.kill()
 
     core.start()
