@@ -13,6 +13,7 @@ from vnpy_core import __version__
 from vnpy_core.errors import CoreError
 from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
+from vnpy_core.routers.calendar import create_calendar_router
 from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
 from vnpy_core.routers.gate import AccessGate
@@ -49,6 +50,7 @@ def create_app(service: Service) -> FastAPI:
     for router in (
         create_trading_router(service),
         create_reconciliation_router(service),
+        create_calendar_router(service),
         create_strategy_router(service),
         create_risk_router(service),
         create_algo_router(service),

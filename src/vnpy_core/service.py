@@ -239,9 +239,9 @@ class VnPyCoreService:
             config.data_dir,
         )  # fmt: skip
         self._at_stop(stack, "reconciliation", self.life.close)
-        self.life.watch_states(asyncio.get_running_loop())
-        for name, setting in config.gateways.items():
-            if setting.auto_connect:
+        await self.life.open()
+        for name in config.gateways:
+            if self.life.is_wanted(name):
                 await self.gateways.connect(name)
 
         self._on_stage("strategies")

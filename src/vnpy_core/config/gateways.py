@@ -43,3 +43,13 @@ class GatewaySettings(Section):
     drift_settle_s: Annotated[
         float, Field(gt=0, description="A difference that lasts for so long is one: fills may be on their way")
     ] = 15.0
+    closed_orders: Annotated[
+        Literal["take", "refuse"],
+        Field(description="Orders while the contract is known not to trade; take: the venue judges them"),
+    ] = "take"
+    schedule: Annotated[
+        Literal["cn_futures", "cn_equities"] | None,
+        Field(description="Connect before each session of that market and disconnect after it; default: neither"),
+    ] = None
+    connect_before_min: Annotated[float, Field(ge=0, le=240, description="So many minutes before the open")] = 15.0
+    disconnect_after_min: Annotated[float, Field(ge=0, le=240, description="So many minutes after the close")] = 15.0

@@ -75,6 +75,7 @@ class GatewaySession:
         self._connections = Connections()
         self._recovery: Literal["GATEWAY", "SERVICE"] | None = None
         self._mute: str | None = None
+        self._plan: str | None = None
         self._connected_count = self._lost_count = 0
         main_engine.redactor.add(settings.setting)
         main_engine.set_online(name, f"is {self._state}")
@@ -94,13 +95,26 @@ class GatewaySession:
             )
 
     def _note(self) -> str | None:
-        """Return what a connected gateway of ours has to say beside that, as how far a replay is."""
+        """Return what a connected gateway of ours has to say beside that, as how far a replay is; of one that is
+        disconnected as planned, until when."""
+        if self._state is GatewayState.DISCONNECTED and self._recovery is None:
+            return self._plan
         note = getattr(self._gateway, "status_note", None) if self._state is GatewayState.CONNECTED else None
         return note if isinstance(note, str) else None
 
     def replays(self) -> bool:
         """Tell whether it shows a market of the past, made of the history store's data."""
         return getattr(self._gateway, "replay_progress", None) is not None
+
+    def market_is_open(self) -> bool | None:
+        is_open = getattr(self._gateway, "market_is_open", None)
+        return is_open if isinstance(is_open, bool) else None
+
+    def plan(self, detail: str | None) -> None:
+        """Have the status say this while it is disconnected on purpose. From any thread."""
+        with self._lock:
+            self._plan = detail
+            self._notify(self.status())
 
     def default_setting(self) -> dict[str, Any]:
         """Return what ``connect`` asks for, with vn.py's defaults; a list is the choices, the first the default."""
@@ -242,7 +256,8 @@ class GatewaySession:
 
     def _failed(self, reason: str, *, again: bool) -> None:
         """End the attempt. It is repeated if it is wanted at the start, or has led to a connection before."""
-        wanted = self._settings.reconnect and (self._settings.auto_connect or self._connected_count > 0)
+        planned = self._settings.auto_connect or self._settings.schedule is not None
+        wanted = self._settings.reconnect and (planned or self._connected_count > 0)
         self._recovery = "SERVICE" if again and wanted else None
         self._enter(GatewayState.FAILED, reason)
         self._settle()

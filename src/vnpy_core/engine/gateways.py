@@ -63,6 +63,15 @@ class GatewayHost:
         session = self._sessions.get(name)
         return session is not None and session.replays()
 
+    def market_is_open(self, name: str) -> bool | None:
+        """Tell whether a gateway that is a market itself trades now; ``None`` for all others."""
+        session = self._sessions.get(name)
+        return session.market_is_open() if session is not None else None
+
+    def plan(self, name: str, detail: str | None) -> None:
+        """Have the status of a gateway that is disconnected on purpose say for how long."""
+        self._session(name).plan(detail)
+
     def connect(self, name: str, setting: Mapping[str, Any] | None = None) -> Future[GatewayStatus]:
         """Begin to connect and return at once; the future holds the status in which the attempt ends.
 

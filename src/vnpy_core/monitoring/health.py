@@ -123,7 +123,7 @@ class Health:
             )
         )
         for status in service.host.gateways.statuses():
-            wanted = service.config.gateways[status.gateway_name].auto_connect
+            wanted = service.life.is_wanted(status.gateway_name)
             name = f"gateway.{status.gateway_name}"
             if status.state is GatewayState.CONNECTED:
                 dependencies.append(Dependency(name=name, state="UP", needed=False))

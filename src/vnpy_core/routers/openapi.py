@@ -12,6 +12,7 @@ from vnpy_core.enums import Scope
 from vnpy_core.routers import answers, auth_answers, risk_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
 from vnpy_core.routers.rules import Rule, Rules
+from vnpy_core.trading.calendar_day import CalendarDay
 from vnpy_core.trading.results import AmendResult, Preview, SubmitResult
 from vnpy_core.trading.risk_reports import RiskOverview
 
@@ -24,7 +25,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
     answers.ClassPage, answers.ServicePage, answers.SessionPage, answers.SessionEnded,
     answers.IntentPage, answers.ReconciliationPage, answers.BatchResult, AmendResult, SubmitResult, Preview, Problem,
-    models.Download, reports.SystemStatus,
+    CalendarDay, models.Download, reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.RiskState, models.RiskLimits, models.RiskDay, models.KillSwitchReport, RiskOverview, risk_answers.RulePage,
     risk_answers.AlgoPage, risk_answers.AlgoTemplatePage, risk_answers.AlgosStopped,

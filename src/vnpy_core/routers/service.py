@@ -1,14 +1,14 @@
 """What the routers need of the service; VnPyCoreService is one."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
 from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.data.past import PastPage
-from vnpy_core.enums import Interval, TradingState
+from vnpy_core.enums import Exchange, Interval, TradingState
 from vnpy_core.errors import CoreError
 from vnpy_core.models import (
     Algo,
@@ -31,6 +31,7 @@ from vnpy_core.models import (
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.security.access import AccessControl
+from vnpy_core.trading.calendar_day import CalendarDay
 from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 from vnpy_core.trading.idempotency import Again, Answer, Do
@@ -128,6 +129,7 @@ class Life(Protocol):
     def reconciler(self) -> Reconciler: ...
     @property
     def drift(self) -> Drifts: ...
+    async def calendar_day(self, symbol: str, exchange: Exchange, day: date | None) -> CalendarDay: ...
 
 
 class Gateways(Protocol):

@@ -4,7 +4,7 @@ A check looks at an order and raises the ``OrderRefused`` that says why it must 
 not block, and must have no side effects: a dry run asks the same chain. Strategies' orders do not come this way.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NoReturn, Protocol
@@ -210,15 +210,26 @@ class PriceCheck:
 
 
 class SessionCheck:
-    """Open or closed, where the calendar knows."""
+    """Open or closed, where the calendar knows; asked for ``gateways`` alone, or for all."""
 
-    codes: Mapping[str, str] = {"market_closed": "the contract does not trade at this hour"}
+    codes: Mapping[str, str] = {
+        "market_closed": "the contract does not trade at this hour, and `closed_orders` says to refuse then"
+    }
 
-    def __init__(self, sessions: Sessions, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        gateways: Container[str] | None = None,
+    ) -> None:
         self._sessions = sessions
         self._clock = clock
+        self._gateways = gateways
 
     def __call__(self, order: Proposal) -> None:
+        if self._gateways is not None and order.gateway_name not in self._gateways:
+            return
         if self._sessions.is_open(order.contract, self._clock()) is False:
             _refuse("market_closed", f"{order.contract.vt_symbol} does not trade now.")
 

@@ -42,7 +42,7 @@ class FeedWatch:
         settings: Mapping[str, GatewaySettings],
         feeds: Feeds,
         pipeline: Published,
-        is_open: Callable[[str, Exchange, datetime], bool | None],
+        is_open: Callable[[str, str, Exchange, datetime], bool | None],
         *,
         clock: Callable[[], float],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -101,7 +101,7 @@ class FeedWatch:
         clock, now = self._clock(), self._now()
         silences = []
         for vt_symbol, (at, tick) in self._heard[name].items():
-            if self._is_open(tick.symbol, tick.exchange, now) is False:
+            if self._is_open(name, tick.symbol, tick.exchange, now) is False:
                 self._closed_at[name, vt_symbol] = clock
             else:
                 silences.append(clock - max(at, self._closed_at.get((name, vt_symbol), at)))

@@ -1,14 +1,13 @@
-"""When contracts of the Chinese exchanges trade: day and night sessions by product. Holidays are not known here.
+"""When contracts of the Chinese exchanges trade: day and night sessions by product. On which days: see calendar.py.
 
 The exchanges' own rules as of 2025; a product that is not listed has the day session of its exchange and no night.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, time
+from datetime import time
 
 from vnpy_core.enums import Exchange
-from vnpy_core.trading.trading_day import CHINA
 
 Windows = Sequence[tuple[time, time]]
 
@@ -22,7 +21,7 @@ _DAY: Mapping[Exchange, Windows] = {
     **dict.fromkeys((Exchange.SSE, Exchange.SZSE, Exchange.BSE), _STOCKS),
 }
 _BOND_FUTURES = frozenset({"T", "TF", "TS", "TL"})
-_NIGHT_BEGINS = time(21)
+NIGHT_BEGINS = time(21)
 _NIGHT_ENDS: Mapping[Exchange, Mapping[time, str]] = {
     Exchange.SHFE: {
         time(23): "rb hc fu bu ru sp br op",
@@ -46,30 +45,13 @@ def night_end(symbol: str, exchange: Exchange) -> time | None:
     return _NIGHTS.get((exchange, _product(symbol)))
 
 
-def is_open(symbol: str, exchange: Exchange, moment: datetime) -> bool | None:
-    """Tell whether the contract trades at ``moment`` (aware) of a working day; ``None``: its exchange is not known.
-
-    The night of Friday ends on Saturday; that of Sunday is not traded.
-    """
-    windows = _DAY.get(exchange)
-    if windows is None:
-        return None
-    local = moment.astimezone(CHINA)
-    weekday, clock = local.weekday(), local.time()
+def day_windows(symbol: str, exchange: Exchange) -> Windows | None:
+    """Return the hours of a trading day without its night, in China; ``None``: its exchange is not known."""
     if exchange is Exchange.CFFEX and _product(symbol) in _BOND_FUTURES:
-        windows = _BONDS
-    if weekday < 5 and any(begin <= clock < end for begin, end in windows):
-        return True
-    end = night_end(symbol, exchange)
-    if end is None:
-        return False
-    if end > _NIGHT_BEGINS:
-        return weekday < 5 and _NIGHT_BEGINS <= clock < end
-    return (weekday < 5 and clock >= _NIGHT_BEGINS) or (0 < weekday < 6 and clock < end)
+        return _BONDS
+    return _DAY.get(exchange)
 
 
 def _product(symbol: str) -> str:
     found = re.match(r"[A-Za-z]*", symbol)
     return found[0] if found is not None else ""
-
-

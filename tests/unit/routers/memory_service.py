@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
@@ -48,6 +48,8 @@ from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
 from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
+from vnpy_core.trading.calendar import TradingCalendar, Weekdays
+from vnpy_core.trading.calendar_day import CalendarDay, describe
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.event_thread import EventThread
@@ -244,6 +246,10 @@ class Life:
     def __init__(self) -> None:
         self.reconciler = Reconciler()
         self.drift = Drifts()
+
+    async def calendar_day(self, symbol: str, exchange: Exchange, day: date | None) -> CalendarDay:
+        """By weekday, on the Monday of the examples."""
+        return describe(TradingCalendar(Weekdays()), symbol, exchange, day, datetime(2026, 1, 5, 1, 30, tzinfo=UTC))
 
 
 class Strategies:

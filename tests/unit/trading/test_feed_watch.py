@@ -32,7 +32,7 @@ class Site:
     def subscribe(self, callback: Callable[[Sequence[Event]], None]) -> None:
         self.callback = callback
 
-    def is_open(self, symbol: str, exchange: Exchange, moment: datetime) -> bool | None:
+    def is_open(self, gateway_name: str, symbol: str, exchange: Exchange, moment: datetime) -> bool | None:
         return self.open.get(symbol, True)
 
     def statuses(self) -> list[GatewayStatus]:

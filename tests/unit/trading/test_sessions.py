@@ -1,12 +1,11 @@
-"""The sessions of Chinese contracts, on known days of the week."""
+"""The sessions of Chinese contracts. On which days, and the hours of them: test_calendar.py."""
 
-from datetime import datetime, time
+from datetime import time
 
 import pytest
 
 from vnpy_core.enums import Exchange
-from vnpy_core.trading.sessions import is_open, night_end
-from vnpy_core.trading.trading_day import CHINA
+from vnpy_core.trading.sessions import night_end
 
 
 @pytest.mark.parametrize(
@@ -22,32 +21,3 @@ from vnpy_core.trading.trading_day import CHINA
 )  # fmt: skip
 def test_how_long_the_night_is(symbol: str, exchange: Exchange, end: time | None) -> None:
     assert night_end(symbol, exchange) == end
-
-
-@pytest.mark.parametrize(
-    ("symbol", "exchange", "moment", "open_"),
-    [
-        ("rb2605", Exchange.SHFE, "2026-01-05T08:59:59", False),  # a Monday
-        ("rb2605", Exchange.SHFE, "2026-01-05T09:00", True),
-        ("rb2605", Exchange.SHFE, "2026-01-05T10:15", False),
-        ("rb2605", Exchange.SHFE, "2026-01-05T10:30", True),
-        ("rb2605", Exchange.SHFE, "2026-01-05T12:00", False),
-        ("rb2605", Exchange.SHFE, "2026-01-05T14:59:59", True),
-        ("rb2605", Exchange.SHFE, "2026-01-05T21:00", True),
-        ("rb2605", Exchange.SHFE, "2026-01-05T23:00", False),
-        ("au2606", Exchange.SHFE, "2026-01-05T01:00", False),  # Sunday's night is not traded
-        ("au2606", Exchange.SHFE, "2026-01-06T02:29", True),
-        ("au2606", Exchange.SHFE, "2026-01-06T02:30", False),
-        ("au2606", Exchange.SHFE, "2026-01-09T21:00", True),  # Friday's is, and ends on Saturday
-        ("au2606", Exchange.SHFE, "2026-01-10T02:29", True),
-        ("au2606", Exchange.SHFE, "2026-01-10T10:00", False),
-        ("au2606", Exchange.SHFE, "2026-01-11T21:30", False),
-        ("IF2606", Exchange.CFFEX, "2026-01-05T09:15", False),
-        ("IF2606", Exchange.CFFEX, "2026-01-05T15:05", False),
-        ("T2606", Exchange.CFFEX, "2026-01-05T15:05", True),
-        ("600000", Exchange.SSE, "2026-01-05T11:30", False),
-        ("BTCUSDT", Exchange.GLOBAL, "2026-01-11T12:00", None),
-    ],
-)
-def test_whether_it_trades(symbol: str, exchange: Exchange, moment: str, open_: bool | None) -> None:
-    assert is_open(symbol, exchange, datetime.fromisoformat(moment).replace(tzinfo=CHINA)) is open_

@@ -235,6 +235,12 @@ class SimGateway(BaseGateway):
         return venue.feed.progress if venue is not None and isinstance(venue.feed, ReplayFeed) else None
 
     @property
+    def market_is_open(self) -> bool | None:
+        """Whether it is in the session of its setting; None: not connected."""
+        venue = self._venue
+        return None if venue is None else venue.session.is_open(venue.now())
+
+    @property
     def status_note(self) -> str | None:
         """How far the replay has come, in tenths: shown beside the state of the gateway."""
         progress = self.replay_progress
