@@ -1,4 +1,4 @@
-# make run | test | check | bench | services | lock: the same commands everywhere; each sets up what it needs.
+# make run | test | check | bench | services | servers-clients | lock: the same commands everywhere; each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # vn.py asks for Qt only for its desktop windows: the lock is complete without it, so nothing is resolved here.
 INSTALL := install --quiet --no-deps --require-hashes
 
-.PHONY: run install dev test check bench services docs lock clean
+.PHONY: run install dev test check bench services servers-clients docs lock clean
 .DEFAULT_GOAL := run
 
 $(VENV)/bin/python:
@@ -17,6 +17,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the locked packages (vnpy_riskmanager is compiled: about a minute)"
 	$(PIP) $(INSTALL) -r requirements.lock
 	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.servers: requirements-servers.lock $(VENV)/.installed
+	$(PIP) $(INSTALL) -r requirements-servers.lock
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
@@ -32,6 +36,9 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
 install: $(VENV)/.installed
 
 dev: $(VENV)/.dev
+
+# The clients of the servers that a configuration may name: every extra of pyproject.toml.
+servers-clients: $(VENV)/.servers
 
 run: install
 	@exec $(BIN)/vnpy-core run $(ARGS)
@@ -69,8 +76,9 @@ UV := $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-ver
 lock: $(VENV)/bin/python
 	$(PIP) install --quiet --upgrade uv
 	$(UV) --output-file requirements.lock
-	$(UV) --output-file requirements-dev.lock --constraints requirements.lock --group dev --all-extras
-	$(UV) --output-file requirements-bench.lock --constraints requirements.lock --group bench --all-extras
+	$(UV) --output-file requirements-servers.lock --constraints requirements.lock --all-extras
+	$(UV) --output-file requirements-dev.lock --constraints requirements-servers.lock --group dev --all-extras
+	$(UV) --output-file requirements-bench.lock --constraints requirements-servers.lock --group bench --all-extras
 
 clean:
 	rm -rf $(VENV) .venv-bench dist build

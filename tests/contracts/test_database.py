@@ -425,7 +425,7 @@ async def test_a_server_that_accepts_and_never_answers_is_given_up() -> None:
         (f"oracle://core:{SECRET}@db/facts", "oracle, which is not one of sqlite, mysql, postgresql"),
         (f"mysql+pymysql://core:{SECRET}@db/facts", r"driver mysql\+pymysql"),
         (f"mysql+nothing://core:{SECRET}@db/facts", r"driver mysql\+nothing"),
-        (f"postgresql+psycopg2://core:{SECRET}@db/facts", "psycopg2.*pip install asyncpg"),
+        (f"postgresql+psycopg2://core:{SECRET}@db/facts", "psycopg2.*install asyncpg: make servers-clients"),
     ],
 )
 async def test_a_wrong_url_is_explained_without_the_password(url: str, message: str) -> None:

@@ -299,7 +299,7 @@ def test_a_url_that_is_none_is_refused_without_being_repeated(url: str) -> None:
 
 def test_without_the_client_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis.asyncio", None)
-    with pytest.raises(ConfigError, match=r"cache\.url .* pip install redis"):
+    with pytest.raises(ConfigError, match=r"cache\.url .* redis is not installed: make servers-clients"):
         open_state_cache(CacheSettings(url=SecretStr("redis://localhost")), "w")
     assert open_state_cache(CacheSettings(), "w") is None
 

@@ -1,16 +1,20 @@
 """What is installed and what is loaded: no Qt anywhere, every package pinned by hash, no index named."""
 
 import re
+import tomllib
 from collections.abc import Callable
-from importlib.metadata import distributions
+from importlib.metadata import distributions, requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.e2e.process import ServiceProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 QT = re.compile(r"pyside|pyqt|shiboken|qtpy|qdarkstyle", re.IGNORECASE)
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 
 
@@ -41,6 +45,45 @@ def test_a_lock_pins_everything_by_hash_and_names_no_index(lock: Path) -> None:
     assert "://" not in text
     assert not re.search(r"^\s*--(extra-)?index|^-i |--find-links", text, re.MULTILINE)
     assert not QT.search(text)
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """Return what a lock pins: a name has several lines where they are for different Pythons."""
+    found: dict[str, set[str]] = {}
+    for name, pin in re.findall(r"^([a-zA-Z0-9._-]+)==(.+?) *\\$", (ROOT / lock).read_text(), re.MULTILINE):
+        found.setdefault(canonicalize_name(name), set()).add(pin)
+    return found
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_the_servers_lock_is_complete_for_each_extra(extra: str) -> None:
+    """What an extra asks for, and what that asks for in turn, as it is for the Python that runs this."""
+    locked = pins("requirements-servers.lock")
+    waiting, seen = [Requirement(text) for text in EXTRAS[extra]], set[str]()
+    while waiting:
+        one = waiting.pop()
+        name = canonicalize_name(one.name)
+        assert name in locked, f"{name}, for {extra}"
+        if name not in seen:
+            seen.add(name)
+            needed = map(Requirement, requires(name) or ())
+            waiting += [
+                each
+                for each in needed
+                if each.marker is None or any(each.marker.evaluate({"extra": wanted}) for wanted in ("", *one.extras))
+            ]
+    assert seen
+
+
+@pytest.mark.parametrize("lock", [lock.name for lock in LOCKS])
+def test_a_lock_has_what_the_service_runs_with(lock: str) -> None:
+    assert pins("requirements.lock").items() <= pins(lock).items()
+
+
+def test_the_locks_of_tests_and_benchmarks_have_the_clients_as_the_servers_lock_has_them() -> None:
+    servers = pins("requirements-servers.lock")
+    assert servers.items() <= pins("requirements-dev.lock").items()
+    assert servers.items() <= pins("requirements-bench.lock").items()
 
 
 def test_the_locked_vn_py_is_the_one_that_was_tried() -> None:

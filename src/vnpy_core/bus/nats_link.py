@@ -49,7 +49,7 @@ class NatsServer:
             try:
                 import nkeys  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
             except ImportError as error:
-                raise ConfigError("bus.credentials needs the package nkeys: pip install nkeys.") from error
+                raise ConfigError("bus.credentials needs the package nkeys: make servers-clients.") from error
         if ca_file is not None:
             try:
                 self.tls = ssl.create_default_context(cafile=ca_file)

@@ -31,7 +31,7 @@ def _nats(settings: BusSettings, url: SecretStr) -> BusTransport:
         from vnpy_core.bus.nats_link import NatsServer
     except ImportError as error:
         raise ConfigError(
-            "bus.url names a NATS server, and the client is not installed: pip install nats-py."
+            "bus.url names a NATS server, and the client nats-py is not installed: make servers-clients."
         ) from error
     server = NatsServer(
         url.get_secret_value(),

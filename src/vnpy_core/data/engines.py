@@ -82,7 +82,7 @@ def create_engine(
     except (ModuleNotFoundError, InvalidRequestError, NoSuchModuleError) as error:
         raise ConfigError(
             f"database.url names the driver {url.drivername}, which is not installed, or not an asyncio driver. "
-            f"Begin it with {dialect}:// and pip install {_DRIVERS.get(dialect, 'its driver')}."
+            f"Begin it with {dialect}:// and install {_DRIVERS.get(dialect, 'its driver')}: make servers-clients."
         ) from error
     if dialect == "sqlite":
         event.listen(engine.sync_engine, "connect", _set_pragmas)

@@ -40,7 +40,7 @@ class RedisServer:
             from redis.backoff import NoBackoff
         except ImportError as error:
             raise ConfigError(
-                f"{setting} names a Redis server, and the client is not installed: pip install redis."
+                f"{setting} names a Redis server, and the client redis is not installed: make servers-clients."
             ) from error
         try:
             self._pool = BlockingConnectionPool.from_url(

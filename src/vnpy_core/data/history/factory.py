@@ -48,7 +48,7 @@ def make_influx(config: VnPyCoreConfig) -> "InfluxHistory":
     try:
         from vnpy_core.data.history.influx import InfluxHistory
     except ModuleNotFoundError as error:
-        raise ConfigError(f"history.url needs the package {error.name}: pip install {error.name}") from error
+        raise ConfigError(f"history.url needs the package {error.name}: make servers-clients.") from error
     return InfluxHistory(
         (settings.url or "").removeprefix("influx+"),
         settings.database,
