@@ -50,11 +50,14 @@ def test_a_refused_login_is_not_repeated(site: Site) -> None:  # noqa: F811
     assert (status.state, status.detail, status.recovery) == (GatewayState.FAILED, line, None)
 
 
-@pytest.mark.parametrize(("wanted", "recovery"), [(True, "SERVICE"), (False, None)])
+@pytest.mark.parametrize(
+    ("wanted", "recovery"),
+    [({"auto_connect": True}, "SERVICE"), ({"schedule": "cn_futures"}, "SERVICE"), ({}, None)],
+)
 def test_a_first_attempt_is_repeated_if_the_start_wants_it(
-    site: Site, wanted: bool, recovery: str | None  # noqa: F811
+    site: Site, wanted: dict[str, Any], recovery: str | None  # noqa: F811
 ) -> None:
-    host = site.host(A={"setting": {**LOGIN, "do": "raise"}, "auto_connect": wanted})
+    host = site.host(A={"setting": {**LOGIN, "do": "raise"}, **wanted})
     assert host.connect("A").result(WAIT_S).recovery == recovery
 
 
@@ -116,3 +119,26 @@ def test_a_mute_gateway_is_stale_until_it_speaks_or_is_connected_anew(site: Site
     site.gateway("SIM").inject(disconnect=True)
     site.wait_for("SIM", GatewayState.DISCONNECTED)
     assert host.connect("SIM").result(WAIT_S).state is GatewayState.CONNECTED
+
+
+def test_a_planned_disconnect_is_no_loss_and_says_until_when(site: Site) -> None:  # noqa: F811
+    host = site.host(A={"setting": LOGIN})
+    host.connect("A").result(WAIT_S)
+    host.plan("A", "disconnected as planned until Monday")
+    assert host.status("A").detail is None
+    closed = host.disconnect("A").result(WAIT_S)
+    assert (closed.state, closed.detail) == (GatewayState.DISCONNECTED, "disconnected as planned until Monday")
+    assert (closed.recovery, closed.losses) == (None, 0)
+    assert host.connect("A").result(WAIT_S).detail is None
+    site.gateway("A").write_log("交易服务器连接断开，原因4097")
+    assert site.wait_for("A", GatewayState.DISCONNECTED).detail == "交易服务器连接断开，原因4097"
+
+
+@pytest.mark.parametrize(("session", "is_open"), [("always", True), ("closed", False)])
+def test_the_simulated_exchange_knows_its_own_hours(site: Site, session: str, is_open: bool) -> None:  # noqa: F811
+    host = site.host(SIM={**SIM, "setting": {"persist": False, "session": session}}, A={"setting": LOGIN})
+    assert host.market_is_open("SIM") is None
+    host.connect("SIM").result(WAIT_S)
+    host.connect("A").result(WAIT_S)
+    assert host.market_is_open("SIM") is is_open
+    assert host.market_is_open("A") is None

@@ -7,7 +7,7 @@ connection breaks off, the service is asked what became of the order of that id.
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -31,6 +31,7 @@ from vnpy_core.routers.answers import (
     TickPage,
     TradePage,
 )
+from vnpy_core.trading.calendar_day import CalendarDay
 from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
 
 # How long the service is asked for an order whose answer was lost, before its outcome is said to be unknown.
@@ -261,6 +262,12 @@ class Trading(Resource[Mode]):
     @listing
     def gateways(self) -> AsyncIterator[list[GatewayStatus]]:
         return self._connection.pages("/trading/gateways", GatewayPage, lambda page: page.gateways)
+
+    @operation
+    async def calendar_day(self, vt_symbol: str, day: date | None = None) -> CalendarDay:
+        """Return the sessions that count for a day, by default the present trading day, and what is open now."""
+        named = None if day is None else day.isoformat()
+        return await self._connection.get("/trading/calendar", CalendarDay, vt_symbol=vt_symbol, date=named)
 
     @operation
     async def connect_gateway(self, name: str, setting: Mapping[str, Any] | None = None) -> GatewayStatus:

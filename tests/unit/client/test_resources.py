@@ -1,7 +1,7 @@
 """Each call of the client is answered by the service as it is meant, and the answers are the models."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import httpx
 import msgspec
@@ -107,6 +107,12 @@ async def test_several_orders_at_once(core: AsyncVnPyCoreClient) -> None:
     assert sent.result.client_order_id == sent.client_order_id
     cancelled = await core.trading.cancel_orders([sent.result.vt_orderid, "SIM.nothing"])
     assert [one.accepted for one in cancelled.results] == [True, False]
+
+
+async def test_the_calendar_tells_of_a_day_or_of_now(core: AsyncVnPyCoreClient) -> None:
+    told = await core.trading.calendar_day("au2606.SHFE", date(2026, 1, 6))
+    assert (told.date, told.is_trading_day, told.trading_day) == ("2026-01-06", True, "2026-01-05")
+    assert (await core.trading.calendar_day("au2606.SHFE")).date == "2026-01-05"
 
 
 async def test_gateways_and_subscriptions(core: AsyncVnPyCoreClient, service: MemoryService) -> None:

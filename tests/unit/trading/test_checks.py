@@ -174,6 +174,17 @@ def test_an_order_outside_the_session_is_refused_where_that_is_known(is_open: bo
         assert caught.value.error_code == "market_closed"
 
 
+@pytest.mark.parametrize(("gateways", "passes"), [({"CTP"}, True), ({"CTP", "SIM"}, False)])
+def test_the_session_is_asked_for_where_the_settings_say_so(gateways: set[str], passes: bool) -> None:
+    checks = PreTradeChecks(Market())
+    checks.add(SessionCheck(Calendar(False), gateways=gateways))
+    if passes:
+        checks.pass_or_refuse(SPEC, "SIM")
+    else:
+        with pytest.raises(OrderRefused):
+            checks.pass_or_refuse(SPEC, "SIM")
+
+
 class Halted:
     codes: Mapping[str, str] = {"halted": "trading is halted"}
 
