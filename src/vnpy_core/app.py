@@ -11,6 +11,7 @@ from starlette.routing import WebSocketRoute
 
 from vnpy_core import __version__
 from vnpy_core.errors import CoreError
+from vnpy_core.monitoring.metrics import render_metrics
 from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.calendar import create_calendar_router
@@ -27,7 +28,7 @@ from vnpy_core.routers.risk import create_risk_router
 from vnpy_core.routers.rules import API_PREFIX
 from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
-from vnpy_core.routers.system import create_health_router, create_system_router
+from vnpy_core.routers.system import create_health_router, create_metrics_router, create_system_router
 from vnpy_core.routers.trading import create_trading_router
 from vnpy_core.routers.websocket import WebSocketEndpoint
 
@@ -60,6 +61,7 @@ def create_app(service: Service) -> FastAPI:
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(create_health_router(service))
+    app.include_router(create_metrics_router(service, render_metrics))
     app.include_router(create_documentation_router())
     app.include_router(create_login_router())
     app.router.routes.append(vendor_mount())

@@ -26,6 +26,10 @@ def test_five_minutes(service: Start) -> None:
         for part in (f"{core.url}/api/v1", f"{core.url}/docs", str(core.data_dir), "SIM CONNECTED", "TRADING"):
             assert part in printed
 
+        metrics = core.http.get("/metrics").text.splitlines()
+        assert 'vnpy_core_sink_healthy{sink="sql"} 1.0' in metrics
+        assert 'vnpy_core_gateway_state{gateway="SIM",state="CONNECTED"} 1.0' in metrics
+
         gateways = core.get("/api/v1/trading/gateways")["gateways"]
         assert [(g["gateway_name"], g["state"]) for g in gateways] == [("SIM", "CONNECTED")]
         contracts = core.get("/api/v1/trading/contracts")["contracts"]

@@ -146,7 +146,7 @@ class Health:
             pid=os.getpid(),
             python=installed_versions()["python"],
             timezone=service.config.timezone,
-            ready=(await self.readiness()).ready,
+            ready=self.is_ready(),
             versions=self._versions,
             engines=list(service.host.engine_names),
             gateways=service.host.gateways.statuses(),

@@ -157,3 +157,17 @@ async def test_a_repeated_list_is_the_same_until_something_changes(service: Memo
         assert len((await http.get("/orders")).json()["orders"]) == 2
         assert (await http.get("/orders?limit=x")).status_code == 422
         assert (await http.post("/orders")).status_code == 422
+
+
+async def test_the_metrics_are_told_to_whoever_may_read_the_system(api: Api) -> None:
+    await api.service.tell(examples.STRATEGY)
+    response = await api.http.get("http://core/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = response.text.splitlines()
+    assert 'vnpy_core_sink_lag_facts{sink="sql"} 0.0' in lines
+    assert f'vnpy_core_strategies{{state="{examples.STRATEGY.state}"}} 1.0' in lines
+    stranger = await api.http.get("http://core/metrics", headers={"Authorization": "Bearer nobody's"})
+    assert stranger.status_code == 401
+    api.service.status_error = Unavailable("The journal is not open.")
+    assert (await api.http.get("http://core/metrics")).status_code == 503
