@@ -96,9 +96,7 @@ class AmendBody(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"price": 3501.0}, {"price": 3501.0, "volume": 3.0}],
-            "anyOf": [
-                {"required": [name], "properties": {name: {"type": "number"}}} for name in ("price", "volume")
-            ],
+            "not": {"properties": {name: {"type": "null"} for name in ("price", "volume")}},
         }
     )
 

@@ -36,6 +36,7 @@ ENGINE: Mapping[str, tuple[int, str]] = {
     "on_its_way": (409, "likewise: the engine may still send it"),
     "another_order": (409, "likewise: the order is not what was asked for"),
     "not_different": (409, "of differences that are accepted: none hold the gateway up"),
+    "not_drifted": (409, "of a drift that is accepted: none has been found"),
 }
 _HEAD = """\
 # Why an order was not sent
