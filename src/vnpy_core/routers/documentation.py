@@ -1,11 +1,11 @@
-"""``/docs``, which is Swagger UI from our own files, so that it needs no network; and ``/asyncapi.json``."""
+"""``/docs``, which is Swagger UI from our own files, so that it needs no network; ``/asyncapi.json``; and ``/``."""
 
 from functools import cache
 from pathlib import Path
 
 import msgspec
-from fastapi import APIRouter
-from starlette.responses import HTMLResponse, Response
+from fastapi import APIRouter, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
@@ -37,11 +37,25 @@ _PAGE = f"""<!doctype html>
 </html>
 """
 
+_ENTRANCE = {
+    "service": "vnpy-core", "documentation": "/docs", "login": "/login", "api": "/api/v1", "websocket": "/ws",
+    "health": "/health/ready",
+}  # fmt: skip
+
 
 def create_documentation_router() -> APIRouter:
     """Return the routes; ``vendor_mount`` holds the files that the page loads."""
     router = APIRouter(include_in_schema=False)
     headers = content_policy(_SCRIPT, style="'unsafe-inline'")  # Swagger UI sets styles of its own
+
+    @router.get("/")
+    async def entrance(request: Request) -> Response:
+        """Lead a browser to the documentation, and tell anything else where that is."""
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/docs", headers={"vary": "accept"})
+        return Response(
+            msgspec.json.encode(_ENTRANCE), media_type="application/json", headers={"vary": "accept"}
+        )
 
     @router.get("/docs")
     async def documentation() -> HTMLResponse:

@@ -52,6 +52,7 @@ _LOGIN = None, LOGIN
 
 # By what a path is or begins with, up to a slash: the rule for reading and that for everything else. The longest wins.
 AREAS: Mapping[str, tuple[Rule | None, Rule | None]] = {
+    "/": _OPEN,
     "/health": _OPEN,
     "/docs": _OPEN,
     "/login": _OPEN,
@@ -120,7 +121,7 @@ class Rules:
 
 
 def _above(path: str) -> Iterable[str]:
-    """Yield ``path``, and what is before each of its slashes, the longest first."""
-    while path:
+    """Yield ``path``, and what is before each of its slashes, the longest first. ``/`` is above nothing."""
+    yield path
+    while (path := path.rpartition("/")[0]) and path != "/":
         yield path
-        path = path.rpartition("/")[0]

@@ -11,7 +11,7 @@ from vnpy_core.enums import Scope
 from vnpy_core.routers.rules import ADMIN_READ, AREAS, KNOWN, LOGIN, OPEN, Rules
 
 OPEN_PATHS = {
-    "/health/live", "/health/ready", "/docs", "/login", "/openapi.json", "/asyncapi.json", "/api/v1/auth/login",
+    "/", "/health/live", "/health/ready", "/docs", "/login", "/openapi.json", "/asyncapi.json", "/api/v1/auth/login",
     "/api/v1/auth/login-link", "/api/v1/auth/refresh",
 }  # fmt: skip
 # What is about whoever asks, and so takes no scope.
@@ -61,9 +61,10 @@ def test_the_longest_area_wins_and_ends_at_a_slash() -> None:
     assert (halt.scopes, resume.scopes) == ({Scope.TRADING_WRITE, Scope.RISK_WRITE}, {Scope.RISK_WRITE})
     assert rules.of("POST", "/api/v1/risk/kill-switch") == halt
     assert rules.of("GET", "/api/v1/risk/kill-switch") == rules.of("GET", "/api/v1/risk/state")
-    for path in ("/api/v1/tradings", "/api/v1", "/", "", "/healthy", "//docs", "/api/v1/../docs", "/API/V1/auth/me"):
+    for path in ("/api/v1/tradings", "/api/v1", "//", "", "/healthy", "//docs", "/api/v1/../docs", "/API/V1/auth/me"):
         assert rules.of("GET", path) is None, path
     assert rules.of("POST", "/health/live") is None
+    assert (rules.of("GET", "/"), rules.of("POST", "/")) == (OPEN, None)
 
 
 async def test_a_route_that_nobody_made_a_rule_for_is_refused_to_everybody() -> None:

@@ -171,3 +171,12 @@ async def test_the_metrics_are_told_to_whoever_may_read_the_system(api: Api) -> 
     assert stranger.status_code == 401
     api.service.status_error = Unavailable("The journal is not open.")
     assert (await api.http.get("http://core/metrics")).status_code == 503
+
+
+async def test_whoever_comes_to_the_root_is_led_to_the_documentation(api: Api) -> None:
+    browser = {"Authorization": "", "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    led = await api.http.get("http://core/", headers=browser)
+    assert (led.status_code, led.headers["location"]) == (307, "/docs")
+    assert (await api.http.get("http://core/docs", headers=browser)).status_code == 200
+    told = await api.http.get("http://core/", headers={"Authorization": ""})
+    assert (told.status_code, told.json()["documentation"]) == (200, "/docs")
