@@ -110,6 +110,8 @@ def test_an_order_that_the_venue_has_lost_holds_up_trading_until_it_is_accepted(
     core = start()
     body = resting(core)
     lost = core.call("POST", ORDERS, **body)["vt_orderid"]
+    # It is answered with its first state, SUBMITTING: killed before the next, the service would know that one only.
+    eventually(lambda: core.get(f"{ORDERS}/{lost}")["status"] == "NOTTRADED", 15, "the venue has answered")
     core.kill()
     at_the_venue(core, "delete from orders")
 

@@ -168,8 +168,9 @@ def report() -> None:
 
 def report_in(language: str, folder: Path) -> dict[str, Any]:
     (folder / ".vntrader").mkdir()
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "TZ": "Asia/Shanghai", "LANGUAGE": language}
+    paths = str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")
+    found_at = os.pathsep.join(filter(None, paths))
+    environment = {**os.environ, "PYTHONPATH": found_at, "TZ": "Asia/Shanghai", "LANGUAGE": language}
     environment |= {"LANG": f"{language}.UTF-8", "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(
         [sys.executable, "-c", "import tests.integration.test_translate as t; t.report()"],
