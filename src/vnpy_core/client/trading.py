@@ -23,6 +23,7 @@ from vnpy_core.routers.answers import (
     CancelAllResult,
     ContractPage,
     GatewayPage,
+    GatewayRow,
     IntentPage,
     OrderPage,
     PositionPage,
@@ -260,7 +261,7 @@ class Trading(Resource[Mode]):
         )  # fmt: skip
 
     @listing
-    def gateways(self) -> AsyncIterator[list[GatewayStatus]]:
+    def gateways(self) -> AsyncIterator[list[GatewayRow]]:
         return self._connection.pages("/trading/gateways", GatewayPage, lambda page: page.gateways)
 
     @operation

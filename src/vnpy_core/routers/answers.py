@@ -81,8 +81,16 @@ class TickPage(msgspec.Struct, frozen=True, kw_only=True):
     next_cursor: NextCursor
 
 
+class GatewayRow(GatewayStatus, frozen=True, kw_only=True, gc=False):
+    """A gateway's status, and how long ago its market data was heard."""
+
+    last_tick_age_s: Annotated[
+        float | None, msgspec.Meta(description="Of all its symbols; null: no tick has come since it is connected")
+    ] = None
+
+
 class GatewayPage(msgspec.Struct, frozen=True, kw_only=True):
-    gateways: list[GatewayStatus]
+    gateways: list[GatewayRow]
     next_cursor: NextCursor
 
 

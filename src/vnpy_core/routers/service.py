@@ -124,7 +124,13 @@ class Drifts(Protocol):
     async def accept(self, gateway_name: str, vt_symbol: str) -> Drift: ...
 
 
+class Feeds(Protocol):
+    def age_s(self, name: str) -> float | None: ...
+
+
 class Life(Protocol):
+    @property
+    def feeds(self) -> Feeds: ...
     @property
     def reconciler(self) -> Reconciler: ...
     @property

@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Body, Path, Query, Request, Response
 
 from vnpy_core.enums import Scope
 from vnpy_core.errors import NotFound
-from vnpy_core.models import Account, Contract, Model, Position, Tick
+from vnpy_core.models import Account, Contract, GatewayStatus, Model, Position, Tick
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import (
     AccountPage,
     ContractPage,
     GatewayPage,
+    GatewayRow,
     IntentPage,
     OrderPage,
     PositionPage,
@@ -70,15 +72,28 @@ def create_trading_router(service: Service) -> APIRouter:
     return router
 
 
+def _gateway_row(status: GatewayStatus, last_tick_age_s: float | None) -> GatewayRow:
+    shown = None if last_tick_age_s is None else round(last_tick_age_s, 3)
+    return GatewayRow(**msgspec.structs.asdict(status), last_tick_age_s=shown)
+
+
 def _add_gateways(router: APIRouter, service: Service) -> None:
     @router.get(
         "/gateways",
         operation_id="list_gateways",
         summary="List the gateways and their states / 查询接口及其状态",
-        responses=answer(GatewayPage(gateways=[examples.GATEWAY], next_cursor=None), "The gateways / 接口列表"),
+        responses=answer(
+            GatewayPage(gateways=[_gateway_row(examples.GATEWAY, 0.4)], next_cursor=None), "The gateways / 接口列表"
+        ),
     )
-    async def list_gateways(request: Request, query: Annotated[GatewayQuery, Query()]) -> Response:
-        return list_page(request.scope, "gateways", service.read_model.gateways, None, query.cursor, query.limit)
+    async def list_gateways(query: Annotated[GatewayQuery, Query()]) -> Response:
+        events, next_cursor = service.read_model.gateways.page(None, query.cursor, query.limit)
+        rows = [
+            _gateway_row(event.data, service.life.feeds.age_s(event.data.gateway_name))
+            for event in events
+            if isinstance(event.data, GatewayStatus)
+        ]
+        return encoded(GatewayPage(gateways=rows, next_cursor=next_cursor))
 
     @router.post(
         "/gateways/{name}/connect",

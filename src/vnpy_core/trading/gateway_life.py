@@ -79,7 +79,7 @@ class GatewayLife:
         self._reconnector = Reconnector(longest_s, gateways, pipeline)
         loop = asyncio.get_running_loop()
         markets = Markets(host, self._calendar)
-        self.feeds = FeedWatch(settings, host, pipeline, markets.trades, clock=loop.time)
+        self.feeds = FeedWatch(settings, host, pipeline, markets.trades, clock=loop.time, ask_again=gateways.ask_again)
         self.drift = DriftWatch(
             settings, self.reconciler.results, pipeline, read_model, clock=loop.time, kept=data_dir / "drift.json"
         )

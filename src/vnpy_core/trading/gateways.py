@@ -113,8 +113,7 @@ class GatewayService:
         Those that cannot be told go on sending; so does any that a strategy has the symbol from.
         """
         contracts = [self._contract(vt_symbol, gateway_name) for vt_symbol in vt_symbols]
-        strategies = [event.data for event in self._read_model.strategies.values()]
-        used = {each.vt_symbol for each in strategies if isinstance(each, Strategy) and each.state in _HAVE_TICKS}
+        used = self._used()
         for contract in contracts:
             self._wanted.pop((contract.gateway_name, contract.vt_symbol), None)
             if contract.vt_symbol not in used:
@@ -122,6 +121,15 @@ class GatewayService:
                 await self._run(forget, f"unsubscribe {contract.vt_symbol}")
         await self._remember()
         return contracts
+
+    def ask_again(self, gateway_name: str, vt_symbol: str) -> bool:
+        """Begin to ask for the ticks of a symbol once more, if somebody still wants them, and tell whether so."""
+        known = self._read_model.contracts.get(f"{gateway_name}.{vt_symbol}")
+        wanted = (gateway_name, vt_symbol) in self._wanted or vt_symbol in self._used()
+        if not wanted or known is None or not isinstance(known.data, Contract):
+            return False
+        self._spawn(self._ask_again([known.data]))
+        return True
 
     async def watch(self) -> None:
         """Tell what changes in the statuses without an event of its own, such as how far a replay is; never returns."""
@@ -149,6 +157,11 @@ class GatewayService:
         if name not in statuses:
             raise NotFound(f"There is no gateway {name!r}. Known: {', '.join(statuses) or 'none'}.")
         return statuses[name]
+
+    def _used(self) -> set[str]:
+        """Return the symbols that strategies have asked for by themselves."""
+        strategies = [event.data for event in self._read_model.strategies.values()]
+        return {each.vt_symbol for each in strategies if isinstance(each, Strategy) and each.state in _HAVE_TICKS}
 
     def _contract(self, vt_symbol: str, gateway_name: str | None) -> Contract:
         names = [gateway_name] if gateway_name else [status.gateway_name for status in self._engine.statuses()]

@@ -242,8 +242,17 @@ class Drifts:
         return self._result
 
 
+class Feeds:
+    def __init__(self) -> None:
+        self.ages: dict[str, float] = {}
+
+    def age_s(self, name: str) -> float | None:
+        return self.ages.get(name)
+
+
 class Life:
     def __init__(self) -> None:
+        self.feeds = Feeds()
         self.reconciler = Reconciler()
         self.drift = Drifts()
 

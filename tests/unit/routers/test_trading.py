@@ -17,9 +17,11 @@ ORDER = {
 
 
 async def test_lists_are_wrapped_and_hold_what_is_known(api: Api) -> None:
+    (gateway,) = (await api.get("/trading/gateways"))["gateways"]
+    assert gateway == msgspec.to_builtins(examples.GATEWAY) | {"last_tick_age_s": None}
     for name, example in (
-        ("gateways", examples.GATEWAY), ("orders", examples.ORDER), ("trades", examples.TRADE),
-        ("positions", examples.POSITION), ("accounts", examples.ACCOUNT), ("ticks", examples.TICK),
+        ("orders", examples.ORDER), ("trades", examples.TRADE), ("positions", examples.POSITION),
+        ("accounts", examples.ACCOUNT), ("ticks", examples.TICK),
     ):  # fmt: skip
         assert await api.get(f"/trading/{name}") == {name: [msgspec.to_builtins(example)], "next_cursor": None}
     contracts = (await api.get("/trading/contracts"))["contracts"]
@@ -242,6 +244,32 @@ async def test_gateways_are_connected_and_disconnected(api: Api) -> None:
     assert api.service.gateways.setting == {"用户名": "u", "密码": "p"}
     assert (await api.send("POST", "/trading/gateways/SIM/disconnect"))["state"] == "DISCONNECTED"
     await api.send("POST", "/trading/gateways/GONE/connect", expect=404)
+
+
+async def test_a_gateway_is_listed_with_the_age_of_its_last_tick(api: Api) -> None:
+    async def age() -> float | None:
+        (row,) = (await api.get("/trading/gateways"))["gateways"]
+        assert (row["gateway_name"], row["state"]) == ("SIM", "CONNECTED")
+        found: float | None = row["last_tick_age_s"]
+        return found
+
+    api.service.pipeline.emit(examples.GATEWAY)
+    await api.service.pipeline.drain()
+    assert await age() is None
+    api.service.life.feeds.ages["SIM"] = 0.25
+    assert await age() == 0.25
+    api.service.life.feeds.ages["SIM"] = 3.0
+    assert await age() == 3.0
+
+
+async def test_drifts_are_listed_and_accepted_once(api: Api) -> None:
+    (found,) = (await api.get("/trading/drift"))["drifts"]
+    assert (found["vt_symbol"], found["state"], found["drift"]) == ("rb2501.SHFE", "DRIFTED", 1.0)
+    accepted = await api.send("POST", "/trading/drift/SIM/rb2501.SHFE/accept")
+    assert accepted["state"] == "AGREES"
+    again = await api.send("POST", "/trading/drift/SIM/rb2501.SHFE/accept", expect=409)
+    assert again["code"] == "not_drifted"
+    await api.send("POST", "/trading/drift/SIM/hc2501.SHFE/accept", expect=404)
 
 
 async def test_symbols_are_subscribed_to_and_no_longer(api: Api) -> None:

@@ -21,13 +21,19 @@ class Site:
         self.open: dict[str, bool | None] = {}
         self.status = gateway()
         self.is_replay = False
+        self.asked: list[tuple[str, str]] = []
         self.told: list[str | None] = []
         self.held: list[str | None] = []
         self.callback: Callable[[Sequence[Event]], None] = lambda events: None
         made = {"SIM": GatewaySettings.model_validate({"class": "x.Y", "mute_after_s": 60.0, **settings})}
         self.watch = FeedWatch(
-            made, self, self, self.is_open, clock=lambda: self.clock, now=lambda: datetime(2026, 1, 5, tzinfo=UTC)
+            made, self, self, self.is_open, clock=lambda: self.clock, now=lambda: datetime(2026, 1, 5, tzinfo=UTC),
+            ask_again=self.ask_again,
         )
+
+    def ask_again(self, name: str, vt_symbol: str) -> bool:
+        self.asked.append((name, vt_symbol))
+        return True
 
     def subscribe(self, callback: Callable[[Sequence[Event]], None]) -> None:
         self.callback = callback
@@ -115,10 +121,8 @@ def test_orders_are_refused_if_the_configuration_says_so() -> None:
     site = Site(stale_orders="refuse")
     site.tick("rb2605")
     site.after(61)
-    site.after(1)
     assert [reason is not None for reason in site.held] == [True]
     site.tick("rb2605")
-    site.after(1)
     site.after(1)
     assert site.held[1:] == [None]
 
@@ -126,3 +130,35 @@ def test_orders_are_refused_if_the_configuration_says_so() -> None:
     takes.enter(GatewayState.STALE)
     takes.after(1)
     assert takes.held == []
+
+
+def test_a_symbol_that_is_silent_while_others_tick_is_asked_for_again_ever_more_rarely() -> None:
+    site = Site()
+    site.tick("rb2605", "hc2605")
+    asked_at = []
+    for second in range(1, 601):
+        site.tick("hc2605")
+        site.after(1)
+        if len(site.asked) > len(asked_at):
+            asked_at.append(second)
+    assert asked_at == [61, 123, 247, 495]
+    assert set(site.asked) == {("SIM", "rb2605.SHFE")}
+    assert site.told == []
+    site.tick("rb2605")
+    site.after(1)
+    for _ in range(61):
+        site.tick("hc2605")
+        site.after(1)
+    assert len(site.asked) == 5
+
+
+@pytest.mark.parametrize("reason", ["closed", "everything is silent", "off"])
+def test_a_silence_that_says_nothing_of_a_symbol_alone_asks_for_nothing(reason: str) -> None:
+    site = Site(**({"mute_after_s": 0} if reason == "off" else {}))
+    site.tick("rb2605", "hc2605")
+    site.open["rb2605"] = reason != "closed"
+    for _ in range(200):
+        if reason != "everything is silent":
+            site.tick("hc2605")
+        site.after(1)
+    assert site.asked == []

@@ -169,3 +169,15 @@ async def test_ticks_that_a_strategy_has_are_not_taken_from_it(parts: Parts) -> 
     left = await parts.service.unsubscribe([SYMBOL, "hc2505.SHFE"])
     assert [contract.vt_symbol for contract in left] == [SYMBOL, "hc2505.SHFE"]
     assert parts.engine.left == ["A hc2505.SHFE"]
+
+
+async def test_what_is_still_wanted_is_asked_for_once_more(parts: Parts) -> None:
+    parts.contract("A")
+    assert not parts.service.ask_again("A", SYMBOL)
+    await parts.service.subscribe([SYMBOL])
+    parts.engine.asked.clear()
+    assert not parts.service.ask_again("B", SYMBOL)
+    assert parts.service.ask_again("A", SYMBOL)
+    assert await parts.until_asked() == [f"A {SYMBOL}"]
+    await parts.service.unsubscribe([SYMBOL])
+    assert not parts.service.ask_again("A", SYMBOL)
