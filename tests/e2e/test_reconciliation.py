@@ -50,6 +50,11 @@ def settled(core: ServiceProcess, state: str) -> dict[str, Any]:
     return result(core)
 
 
+def acknowledged(core: ServiceProcess, vt_orderid: str) -> None:
+    """Wait for the venue's answer: a POST is answered with SUBMITTING, and ended then the service knows no more."""
+    eventually(lambda: core.get(f"{ORDERS}/{vt_orderid}")["status"] == "NOTTRADED", 15, "the venue has answered")
+
+
 def at_the_venue(core: ServiceProcess, sql: str, *values: object) -> list[Any]:
     """Do something to the exchange's memory while nobody has it open."""
     with sqlite3.connect(core.data_dir / "sim_SIM.db") as database:
@@ -110,8 +115,7 @@ def test_an_order_that_the_venue_has_lost_holds_up_trading_until_it_is_accepted(
     core = start()
     body = resting(core)
     lost = core.call("POST", ORDERS, **body)["vt_orderid"]
-    # It is answered with its first state, SUBMITTING: killed before the next, the service would know that one only.
-    eventually(lambda: core.get(f"{ORDERS}/{lost}")["status"] == "NOTTRADED", 15, "the venue has answered")
+    acknowledged(core, lost)
     core.kill()
     at_the_venue(core, "delete from orders")
 
@@ -129,7 +133,7 @@ def test_an_order_that_the_venue_has_lost_holds_up_trading_until_it_is_accepted(
         assert lost in raised["data"]["summary"]
         assert core.call("POST", "/api/v1/trading/reconciliation/SIM/accept")["state"] == "ACCEPTED"
         stream.wait_for(lambda e: e["topic"] == "alert.resolved" and e["data"]["alert_id"] == "reconciliation.SIM")
-    core.call("POST", ORDERS, status=201, **body)
+    acknowledged(core, core.call("POST", ORDERS, status=201, **body)["vt_orderid"])
     # Nobody has said what became of it.
     assert core.get(f"{ORDERS}/{lost}")["status"] == "NOTTRADED"
     assert core.call("POST", "/api/v1/trading/reconciliation/SIM/accept", status=409)["code"] == "not_different"
