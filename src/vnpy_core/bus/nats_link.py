@@ -47,7 +47,7 @@ class NatsServer:
             if not credentials.is_file():
                 raise ConfigError(f"bus.credentials names {credentials}, which is no file.")
             try:
-                import nkeys  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+                import nkeys  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: F401
             except ImportError as error:
                 raise ConfigError("bus.credentials needs the package nkeys: make servers-clients.") from error
         if ca_file is not None:

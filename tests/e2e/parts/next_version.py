@@ -38,8 +38,8 @@ def make(folder: Path) -> Path:
     _edit(package / "data" / "tables.py", f'SCHEMA_REVISION = "{SCHEMA_REVISION}"', f'SCHEMA_REVISION = "{REVISION}"')
     with (package / "data" / "tables.py").open("a") as file:
         file.write('\n\norders.append_column(Column("desk", String(32)))\n')
-    given = '        row["ts"] = record.ts\n'
-    added = '        if table.name == "orders":\n            row["desk"] = "new"\n'
+    given = '    row["ts"] = record.ts\n'
+    added = '    if record.topic == "order.updated":\n        row["desk"] = "new"\n'
     _edit(package / "data" / "repositories.py", given, given + added)
     return folder
 
