@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import engines, live, outage, stall
+from tests.servers.base import ProgramMissing
+
+from bench import engines, live, outage, stall, stores
 from bench.live import Plan
 from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
@@ -20,6 +22,9 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "events": engines.events,
     "history": engines.history,
     "spool": engines.spool,
+    "sql": stores.sql,
+    "influx": stores.influx,
+    "cache": stores.cache,
     "ws": live.ws,
     "http": live.http,
     "stall": stall.stall,
@@ -40,6 +45,12 @@ or half the time.
 - **Tick spool**: ticks with five levels (0.8 kB of JSON), 250 a frame, against a plain file in writes of the same
   size; drained with bars into a store in memory. The loop is measured beside 10,000 ticks a second, told in bursts of
   1 ms and stored in DuckDB, against the same without recording.
+- **SQL recorder**: facts that are in the journal, into an empty database of a private server that flushes every commit
+  to disk, until none is left; the main loop has nothing else to do. "A row each": filled orders and their trades;
+  "lives": all that is told of orders from their sending to their fill, several facts of one row.
+- **InfluxDB**: ticks with five levels, given as numpy columns, which the store makes into lines while the clock runs;
+  the loader posts lines, as they are or packed, that were made before. New series each time, one of them read back.
+- **State cache**: a private Redis; "there" is when it has acknowledged.
 - **VnPy Core**: `vnpy-core run`, one process, every default kept but four: the simulated market and the demo strategy
   are replaced by `bench.gateway.BenchGateway`, whose resting orders are nobody's, so that it is not reconciled with;
   and the limits of vn.py's RiskManager are lifted, because they would refuse the load (the rules still run). Start
@@ -63,7 +74,8 @@ or half the time.
   otherwise.
 - **Outages**: the same service with MariaDB, Redis, InfluxDB and NATS, private ones on this machine and with
   every time-out as it is by default, recording every tick. "Peer" is the same process while all of them are up. What is
-  measured begins the moment they are frozen (SIGSTOP) or killed. Requests are sent while {ticks:,} ticks/s flow.
+  measured begins the moment they are frozen (SIGSTOP) or killed. Requests are sent while {ticks:,} ticks/s flow;
+  a feed lasts {outage:g} s.
 - **Memory** is the resident memory of all processes of a side, {idle:g} s after it was ready.
 """
 
@@ -76,7 +88,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--side", choices=("product", "peer"), help="measure one of the two services alone")
     parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--output", type=Path, help="the file to write; default: RESULTS.md after a complete run")
-    parser.add_argument("--seconds", type=float, help="how long a run of the section stall takes; default 60")
+    parser.add_argument("--seconds", type=float, help="how long a run of the section stall takes; default 8")
     options = parser.parse_args(given)
     wanted = options.only.split(",") if options.only else list(SECTIONS)
     if unknown := set(wanted) - set(SECTIONS):
@@ -104,14 +116,20 @@ def main(given: Sequence[str]) -> int:
     described, began = machine(), time.monotonic()
     rows: list[Row] = []
     failed: list[str] = []
+    skipped: list[str] = []
     for name in options.sections:
         print(f"{name} …", file=sys.stderr, flush=True)
+        section_began = time.monotonic()
         try:
             rows += SECTIONS[name](plan)
+            print(f"{name} took {time.monotonic() - section_began:.0f} s", file=sys.stderr, flush=True)
+        except ProgramMissing as error:
+            print(f"{name} is skipped: {error}", file=sys.stderr, flush=True)
+            skipped.append(f"Skipped: {name}, {error}")
         except (BenchError, OSError, subprocess.SubprocessError) as error:
             print(f"{name}: {error}", file=sys.stderr, flush=True)
             failed.append(name)
-    page = render(rows, described, plan, time.monotonic() - began)
+    page = render(rows, described + skipped, plan, time.monotonic() - began)
     print(page)
     complete = options.sections == list(SECTIONS) and not (options.quick or options.side or failed)
     output = options.output or (RESULTS if complete else None)
@@ -140,6 +158,7 @@ def render(rows: list[Row], described: list[str], plan: Plan, seconds: float) ->
         mixed=stall.EVENTS_PER_S,
         stall=plan.stall_s,
         ticks=outage.TICKS_PER_S,
+        outage=min(plan.feed_s, outage.FEED_S),
     )
     described = [*described, f"Rounds: {plan.rounds}, in turn; the run took {seconds:.0f} s"]
     facts = "\n".join(f"- {line}" for line in described)

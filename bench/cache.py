@@ -1,13 +1,14 @@
 """The state cache in a real Redis: entries a second, cost to the loop, and how soon after an event they are there.
 
-``.venv/bin/python -m bench.cache``, in the environment of the tests, whose private server it uses. Everything of ours
-runs on one uvloop, as in the service; "there" is when Redis has acknowledged it.
+``python -m bench.cache [rounds]``. The server is that of the tests: a private one. Everything of ours runs on one
+uvloop, as in the service; "there" is when Redis has acknowledged it.
 """
 
 import asyncio
 import gc
 import json
 import statistics
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter, process_time
@@ -27,6 +28,7 @@ from vnpy_core.events import Event
 
 FLUSH_INTERVAL_MS = CacheSettings().flush_interval_ms
 SYMBOLS = 1_000
+ROUNDS = 3
 
 
 class Lateness:
@@ -77,7 +79,7 @@ async def rebuild(server: Redis, count: int = 100_000) -> dict[str, float]:
         }
 
 
-async def feed(server: Redis, rate: int = 10_000, seconds: float = 5.0, *, frozen: bool = False) -> dict[str, float]:
+async def feed(server: Redis, rate: int = 10_000, seconds: float = 2.0, *, frozen: bool = False) -> dict[str, float]:
     """Ticks of ``SYMBOLS`` symbols in bursts of 1 ms."""
     read_model = ReadModel()
     ticks = [Event(facts.tick(f"s{number}")) for number in range(SYMBOLS)]
@@ -135,19 +137,23 @@ async def latency(server: Redis, pauses_s: Iterable[float], name: str) -> dict[s
     }
 
 
-async def main() -> dict[str, float]:
-    found: dict[str, float] = {}
+async def _measure(rounds: int) -> dict[str, dict[str, list[float]]]:
+    found: dict[str, dict[str, list[float]]] = {}
     with Redis("--appendonly", "no") as server:
-        found |= await rebuild(server)
-        found |= await feed(server)
-        found |= await feed(server, frozen=True)
-        found |= await latency(server, [0.06] * 200, "lone_order")
-        found |= await latency(server, [0.001] * 4000, "steady_orders")
-    for name, value in found.items():
-        print(f"{name:>24}  {value:>12,.2f}")
-    print(json.dumps(found))
+        for _ in range(rounds):
+            sample = await rebuild(server)
+            sample |= await feed(server)
+            sample |= await feed(server, frozen=True)
+            sample |= await latency(server, [0.06] * 50, "lone_order")
+            sample |= await latency(server, [0.001] * 2000, "steady_orders")
+            for name, value in sample.items():
+                found.setdefault(name, {"product": [], "peer": []})["product"].append(value)
     return found
 
 
+def measure(rounds: int = ROUNDS) -> dict[str, dict[str, list[float]]]:
+    return uvloop.run(_measure(rounds))
+
+
 if __name__ == "__main__":
-    uvloop.run(main())
+    print(json.dumps(measure(*map(int, sys.argv[1:])), indent=2))

@@ -1,6 +1,6 @@
 """Ticks written to an InfluxDB by the history store, beside a plain loader of line protocol: what our share costs.
 
-``.venv/bin/python -m bench.influx [rounds] [ticks]``, in the environment of the tests, whose private server it uses.
+``python -m bench.influx [rounds] [ticks]``. The server is that of the tests: a private one, of this run alone.
 
 The loader posts lines that were made, and packed, before its clock ran, over the same HTTP client in requests of the
 same size, one after another. The store is given numpy columns, as the recorder and the importer give them to it, and
@@ -10,7 +10,6 @@ has to make and pack its lines while the clock runs. Each round writes a new ser
 import gc
 import gzip
 import json
-import statistics
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -29,9 +28,8 @@ from vnpy_core.enums import Exchange, Interval
 from vnpy_core.ports import TICK_COLUMNS, Series
 
 TICKS = 100_000
-ROUNDS = 7
-SHARE = 0.8
-LOADER, PACKED_LOADER, STORE = "loader", "loader, packed", "store"
+ROUNDS = 3
+LOADER, PACKED_LOADER, STORE = "plain", "packed", "store"
 
 
 def ticks(symbol: str, count: int, seed: int) -> Series:
@@ -73,8 +71,8 @@ def load(client: httpx.Client, database: str, bodies: list[bytes], headers: dict
         client.post("/write", params={"db": database}, content=body, headers=headers).raise_for_status()
 
 
-def measure(rounds: int = ROUNDS, count: int = TICKS) -> dict[str, list[float]]:
-    """Return the ticks a second of each side, in alternating rounds, the first to begin another one each time."""
+def measure(rounds: int = ROUNDS, count: int = TICKS) -> dict[str, dict[str, list[float]]]:
+    """Return the ticks a second of the store beside each loader, in alternating rounds, each with another first."""
     rates: dict[str, list[float]] = {LOADER: [], PACKED_LOADER: [], STORE: []}
     with Influx() as server, closing(InfluxHistory(server.url, "bench", timeout_s=60)) as store:
         store.prepare()
@@ -85,14 +83,14 @@ def measure(rounds: int = ROUNDS, count: int = TICKS) -> dict[str, list[float]]:
             for number in range(rounds):
                 sides = list(rates)
                 for side in sides[number % 3 :] + sides[: number % 3]:
-                    series = ticks(f"{side.replace(', ', '_')}_{number}", count, number)
+                    series = ticks(f"{side}_{number}", count, number)
                     rates[side].append(count / timed(work_of(side, series, store, client)))
         counts = {item.symbol: item.count for item in store.overview()}
         assert all(counts[f"{STORE}_{number}"] == count for number in range(rounds))
         loaded = store.load(f"{STORE}_0", Exchange.SHFE, Interval.TICK)
         given = ticks(f"{STORE}_0", count, 0)
         assert all((loaded.columns[name] == values).all() for name, values in given.columns.items())
-    return rates
+    return {loader: {"product": rates[STORE], "peer": rates[loader]} for loader in (LOADER, PACKED_LOADER)}
 
 
 def work_of(side: str, series: Series, store: InfluxHistory, client: httpx.Client) -> Callable[[], object]:
@@ -111,17 +109,5 @@ def timed(work: Callable[[], object]) -> float:
     return perf_counter() - began
 
 
-def main() -> dict[str, float]:
-    """Print and return the medians, and the store's share of the faster loader."""
-    measured = measure(*map(int, sys.argv[1:]))
-    found = {side: statistics.median(rates) for side, rates in measured.items()}
-    for side, rates in measured.items():
-        print(f"{side:>15}  {found[side]:>8,.0f} ticks/s  ({min(rates):,.0f} to {max(rates):,.0f})")
-    share = found[STORE] / max(found[LOADER], found[PACKED_LOADER])
-    print(f"share of the faster loader: {share:.0%} (at least {SHARE:.0%} are asked)")
-    print(json.dumps(found | {"share": share}))
-    return found | {"share": share}
-
-
 if __name__ == "__main__":
-    main()
+    print(json.dumps(measure(*map(int, sys.argv[1:])), indent=2))

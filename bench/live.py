@@ -43,9 +43,9 @@ class Plan:
     feed_s: float = 4.0
     drain_s: float = 8.0
     rates: tuple[int, ...] = (1_000, 3_000, 10_000)
-    http_s: float = 3.0
-    idle_s: float = 10.0
-    stall_s: float = 60.0
+    http_s: float = 2.0
+    idle_s: float = 5.0
+    stall_s: float = 8.0
     sides: tuple[str, ...] = ("product", "peer")
 
 

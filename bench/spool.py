@@ -31,7 +31,7 @@ from vnpy_core.routers.examples import TICK
 TICKS = 200_000
 FRAME = 250
 RATE = 10_000
-FEED_S = 5.0
+FEED_S = 3.0
 ROUNDS = 3
 APPEND, DRAIN = "append to the spool", "drain the spool, with bars"
 LOOP, LATE = "hand over to the recorder", "lateness of the loop, p99"
