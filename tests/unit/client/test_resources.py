@@ -22,6 +22,7 @@ from vnpy_core.client import (
 from vnpy_core.enums import Direction, Exchange, GatewayState, Interval, Offset, OrderStatus, Role, Scope, StrategyState
 from vnpy_core.errors import Unavailable as ServiceUnavailable
 from vnpy_core.routers import examples
+from vnpy_core.routers.answers import GatewayRow
 
 
 @pytest.fixture
@@ -53,7 +54,8 @@ async def test_what_there_is(core: AsyncVnPyCoreClient) -> None:
     assert [each async for each in trading.accounts()] == [examples.ACCOUNT]
     assert [each.vt_symbol async for each in trading.contracts(exchange=Exchange.CFFEX)] == ["IF2501.CFFEX"]
     assert [each async for each in trading.ticks(vt_symbols=["rb2501.SHFE", "ag2506.SHFE"])] == [examples.TICK]
-    assert [each async for each in trading.gateways()] == [examples.GATEWAY]
+    row = GatewayRow(**msgspec.structs.asdict(examples.GATEWAY), last_tick_age_s=None)
+    assert [each async for each in trading.gateways()] == [row]
     assert await trading.unknown_intents() == []
 
 
