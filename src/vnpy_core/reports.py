@@ -18,7 +18,8 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """``ready`` is false while a needed dependency is DOWN."""
+    """``ready`` is false while a needed dependency is DOWN, and at the start until the gateways that are connected by
+    then have been reconciled; what is found different shows in ``dependencies`` alone."""
 
     ready: bool
     dependencies: list[Dependency]

@@ -1,7 +1,6 @@
 """VnPyCoreService: the composition root; builds, starts and stops everything, in the order the design names."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -317,7 +316,7 @@ class VnPyCoreService:
     def _registry_status(self) -> ServiceStatus:
         if self._leaving or self._stopping:
             return ServiceStatus.STOPPING
-        if self.started is None:
+        if self.started is None or not self.life.is_settled:
             return ServiceStatus.STARTING
         return ServiceStatus.HEALTHY if self._health.is_ready() else ServiceStatus.UNHEALTHY
 
@@ -328,10 +327,8 @@ class VnPyCoreService:
     async def _bring_up(self) -> None:
         """Bring strategies to what they are to do, with their gateways there if these come in time: history and
         contracts come from them."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GATEWAY_WAIT_S):
-                await self.gateways.settled()
-        await self.life.reconciler.settled()
+        await self.life.settle_at_start(GATEWAY_WAIT_S)
+        self.registry.notify()
         await self.strategies.restore()
         if self.config.demo and not self.strategies.list():
             await self._add_demo()

@@ -127,6 +127,10 @@ def test_an_order_that_the_venue_has_lost_holds_up_trading_until_it_is_accepted(
     assert found["holds"] is True
     refused = core.call("POST", ORDERS, status=503, **body)
     assert refused["code"] == "reconciling"
+    readiness = core.get("/health/ready")
+    (gateway,) = [each for each in readiness["dependencies"] if each["name"] == "gateway.SIM"]
+    assert (readiness["ready"], gateway["state"]) == (True, "DEGRADED")
+    assert lost in gateway["detail"]
     refused = core.call("POST", "/api/v1/trading/reconciliation/NONE/accept", status=404)
     with Stream(core.url, "alert", snapshot=True) as stream:
         raised = stream.wait_for(lambda e: e["data"].get("alert_id") == "reconciliation.SIM")
@@ -144,3 +148,34 @@ def test_an_order_that_the_venue_has_lost_holds_up_trading_until_it_is_accepted(
     assert {each["key"]: each["resolution"] for each in again["differences"] if each["kind"] == "order"} == {
         lost: "ACCEPTED"
     }
+
+
+def test_a_restarted_service_is_ready_when_its_gateway_takes_orders(service: Start) -> None:
+    parts = Path(__file__).resolve().parents[2]
+    config = CONFIG.replace("dying.DyingGateway", "slow.SlowGateway")
+    core = service(config, python_path=parts)
+    body = resting(core)
+    assert core.stop() == 0
+    (core.data_dir / "slow").touch()
+    core.launch()
+    core.http.base_url = httpx.URL(eventually(core._holder_url, 30, "the lock file names the address"))
+
+    def reconciling() -> bool:
+        answer = core.http.get("/health/ready")
+        dependencies = {each["name"]: each for each in answer.json()["dependencies"]}
+        assert answer.status_code == 503
+        found = dependencies["gateway.SIM"]
+        return found["state"] == "DEGRADED" and "reconciling" in found["detail"]
+
+    eventually(lambda: answers(core) and reconciling(), 30, "it is connected, and being compared")
+    core.call("POST", ORDERS, status=503, **body)
+    (core.data_dir / "slow").unlink()
+    eventually(core._is_ready, 30, "ready")
+    core.call("POST", ORDERS, status=201, **body)
+
+
+def answers(core: ServiceProcess) -> bool:
+    try:
+        return core.http.get("/health/live").is_success
+    except httpx.TransportError:
+        return False

@@ -10,7 +10,7 @@ from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.engine.packages import installed_versions
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import CoreError
-from vnpy_core.models import Alert, now_timestamp
+from vnpy_core.models import Alert, GatewayStatus, now_timestamp
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.reports import (
     BridgeStatus,
@@ -22,6 +22,7 @@ from vnpy_core.reports import (
     SinkStatus,
     SystemStatus,
 )
+from vnpy_core.trading.reconciliation import Reconciliation
 
 if TYPE_CHECKING:
     from vnpy_core.service import VnPyCoreService
@@ -66,6 +67,18 @@ def guard_journal(pipeline: Pipeline, hold_orders: Callable[[str | None], None])
     pipeline.on_health = on_health
 
 
+def gateway_dependency(status: GatewayStatus, compared: Reconciliation, wanted: bool) -> Dependency:
+    """Return how a gateway is: DOWN if it is not connected and should be, DEGRADED while it takes no orders."""
+    name = f"gateway.{status.gateway_name}"
+    if status.state is not GatewayState.CONNECTED:
+        why = f"{status.state}: {status.detail or 'not connected'}"
+        return Dependency(name=name, state="DOWN" if wanted else "DEGRADED", needed=False, detail=why)
+    if compared.holds:
+        why = f"reconciling: {compared.detail or 'the venue has not told everything yet'}"
+        return Dependency(name=name, state="DEGRADED", needed=False, detail=why)
+    return Dependency(name=name, state="UP", needed=False)
+
+
 class Health:
     """Reads what the parts of a started service say of themselves; changes nothing. Loop only."""
 
@@ -94,10 +107,13 @@ class Health:
 
     def is_ready(self) -> bool:
         """Tell whether orders can be taken; without asking anything that might not answer."""
-        return self._service.is_running and all(dependency.state != "DOWN" for dependency in self._needed())
+        service = self._service
+        able = service.is_running and service.life.is_settled
+        return able and all(dependency.state != "DOWN" for dependency in self._needed())
 
     async def readiness(self) -> Readiness:
-        """``ready`` when orders can be taken: event thread, journal and history work. What can catch up is DEGRADED."""
+        """``ready`` when orders can be taken: event thread and journal work, and the gateways that are connected at the
+        start have been reconciled. What can catch up is DEGRADED."""
         service = self._service
         dependencies = [*self._needed(), await self._database()]
         dependencies += [
@@ -122,16 +138,11 @@ class Health:
                 name="registry", needed=False, state="UP" if registry.healthy else "DEGRADED", detail=registry.detail
             )
         )
-        for status in service.host.gateways.statuses():
-            wanted = service.life.is_wanted(status.gateway_name)
-            name = f"gateway.{status.gateway_name}"
-            if status.state is GatewayState.CONNECTED:
-                dependencies.append(Dependency(name=name, state="UP", needed=False))
-            else:
-                why = f"{status.state}: {status.detail or 'not connected'}"
-                dependencies.append(
-                    Dependency(name=name, state="DOWN" if wanted else "DEGRADED", needed=False, detail=why)
-                )
+        compared = {each.gateway_name: each for each in service.life.reconciler.results()}
+        dependencies += [
+            gateway_dependency(status, compared[status.gateway_name], service.life.is_wanted(status.gateway_name))
+            for status in service.host.gateways.statuses()
+        ]
         return Readiness(ready=self.is_ready(), dependencies=dependencies)
 
     async def status(self) -> SystemStatus:

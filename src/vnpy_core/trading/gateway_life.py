@@ -71,6 +71,7 @@ class GatewayLife:
         self._gateways = gateways
         self._host = host
         self._pipeline = pipeline
+        self.is_settled = False
         self.reconciler = Reconciler(
             settings, host, host.reports, orders, event_thread, pipeline, read_model,
             kept=data_dir / "reconciliation.json", is_current=self._calendar.is_of_today,
@@ -124,6 +125,17 @@ class GatewayLife:
         for status in self._host.statuses():
             self._pipeline.emit(status)
         self._host.on_status = on_status_threadsafe
+
+    async def settle_at_start(self, connect_wait_s: float) -> None:
+        """Wait as ``settled`` does, but at most ``connect_wait_s`` for gateways to be connected; the service counts as
+        ready from then on."""
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(connect_wait_s):
+                    await self._gateways.settled()
+            await self.reconciler.settled()
+        finally:
+            self.is_settled = True
 
     async def settled(self) -> None:
         """Wait until no gateway is on its way to be connected, and those that are have been reconciled."""
