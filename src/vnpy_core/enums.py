@@ -104,6 +104,8 @@ class GatewayState(StrEnum):
 class StrategyState(StrEnum):
     """``ADDED`` → ``INITING`` → ``INITED`` → ``TRADING``; ``FAILED`` carries the traceback in ``error``.
 
+    In any other state ``error`` says what keeps ticks from it, or is null.
+
     ``REMOVED`` is the last thing said about a strategy.
     """
 

@@ -188,9 +188,11 @@ async def _print_banner(service: VnPyCoreService, url: str, console: Console) ->
         line = f"  gateway        {status.gateway_name} [{style}]{status.state}[/]{detail}"
         say(console, line)
     for strategy in service.strategies.list():
-        style = "green" if strategy.state is StrategyState.TRADING else "yellow"
+        missing = strategy.error if strategy.state is not StrategyState.FAILED else None
+        style = "green" if strategy.state is StrategyState.TRADING and missing is None else "yellow"
         what = f"{strategy.strategy_name} ({strategy.class_name} on {strategy.vt_symbol})"
-        say(console, f"  strategy       {what} [{style}]{strategy.state}[/]")
+        detail = f"  {escape(missing)}" if missing else ""
+        say(console, f"  strategy       {what} [{style}]{strategy.state}[/]{detail}")
     say(console, "  Ctrl-C stops it; everything is kept for the next start.\n")
 
 

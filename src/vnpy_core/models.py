@@ -291,7 +291,9 @@ class Strategy(Model, frozen=True, kw_only=True, gc=False):
     pos: float | None
     parameters: Mapping[str, Any]
     variables: Mapping[str, Any]
-    error: Annotated[str | None, msgspec.Meta(description="Traceback of the last failure")] = None
+    error: Annotated[
+        str | None, msgspec.Meta(description="Traceback of the last failure; if not FAILED: why it gets no ticks")
+    ] = None
     desired_state: Annotated[
         StrategyState, msgspec.Meta(description="What it is brought to when the service starts")
     ] = StrategyState.ADDED

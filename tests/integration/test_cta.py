@@ -250,7 +250,8 @@ def test_failed_on_start_is_a_failure(room: Room, cta: CoreCtaEngine) -> None:
     assert room.events[EVENT_CTA_STRATEGY][-1]["state"] is StrategyState.FAILED
 
 
-def test_failed_strategy_is_itself_again_after_init(cta: CoreCtaEngine) -> None:
+def test_failed_strategy_is_itself_again_after_init(room: Room, cta: CoreCtaEngine) -> None:
+    room.connect()
     name = add(cta, "BadStart")
     init(cta, name)
     with pytest.raises(StrategyFailed):
@@ -586,6 +587,36 @@ def test_early_strategy_is_subscribed_when_its_contract_comes(room: Room, cta: C
 
     assert room.gateway.subscribed == [SYMBOL]
     assert state(cta, name).variables["ticks"] == 1
+
+
+def test_strategy_whose_contract_nobody_knows_says_so_until_it_comes(room: Room, cta: CoreCtaEngine) -> None:
+    room.connect()
+    name = add(cta, "Probe", symbol="zz99.SHFE")
+    assert "zz99.SHFE" in state(cta, name).error
+    init(cta, name)
+    cta.start_strategy(name)
+    found = state(cta, name)
+    assert found.state is StrategyState.TRADING
+    assert found.error == "No gateway has told of the contract zz99.SHFE: no ticks arrive."
+    other = run(cta, "Probe", "other")
+    assert state(cta, other).error is None
+
+    room.gateway.contract("zz99")
+    room.settle()
+
+    assert state(cta, name).error is None
+    told = [each for each in room.events[EVENT_CTA_STRATEGY] if each["strategy_name"] == name]
+    assert (told[-1]["state"], told[-1]["error"]) == (StrategyState.TRADING, None)
+
+
+def test_strategy_of_an_earlier_run_is_told_of_once_it_is_initialised(room: Room, cta: CoreCtaEngine) -> None:
+    cta.add_strategy("Probe", "saved", SYMBOL, {}, saved=True)
+    assert state(cta, "saved").error is None
+    init(cta, "saved")
+    assert SYMBOL in state(cta, "saved").error
+    room.connect()
+    room.settle()
+    assert state(cta, "saved").error is None
 
 
 def test_reconnected_gateway_is_subscribed_again_and_no_other(room: Room, cta: CoreCtaEngine) -> None:

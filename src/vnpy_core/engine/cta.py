@@ -98,6 +98,9 @@ class CoreCtaEngine(Initialisation):
             raise Conflict(f"{class_name} has variables that cannot be saved: {listed}", code="unusable_class")
         self.strategies[strategy_name] = strategy
         self.symbol_strategy_map[vt_symbol].append(strategy)
+        # One of an earlier run comes before the gateways connect: that its contract is missing then says nothing.
+        if not saved and self.main_engine.get_contract(vt_symbol) is None:
+            self._without_contract.add(strategy_name)
         self._keep_setting(strategy, own)
         self._announce(strategy)
 

@@ -113,6 +113,7 @@ class Initialisation(OrderRouting):
         contract = self.main_engine.get_contract(strategy.vt_symbol)
         if contract is None:
             self.write_log(f"{strategy.vt_symbol} will be subscribed when its contract is known", strategy, WARNING)
+            self._without_contract.add(strategy.strategy_name)
         else:
             self._feeds.setdefault(contract.vt_symbol, contract.gateway_name)
             self._subscribe_contract(contract)
@@ -127,7 +128,12 @@ class Initialisation(OrderRouting):
         Once a symbol has ticks from one gateway, another that has it too gives no second ones.
         """
         contract: ContractData = event.data
-        wanted = any(strategy.inited for strategy in self.symbol_strategy_map.get(contract.vt_symbol, ()))
+        strategies = self.symbol_strategy_map.get(contract.vt_symbol, ())
+        for strategy in strategies:
+            if strategy.strategy_name in self._without_contract:
+                self._without_contract.discard(strategy.strategy_name)
+                self._announce(strategy)
+        wanted = any(strategy.inited for strategy in strategies)
         if wanted and self._feeds.setdefault(contract.vt_symbol, contract.gateway_name) == contract.gateway_name:
             self._subscribe_contract(contract)
 

@@ -33,6 +33,7 @@ class StrategyStates(ClassCatalogue):
     def __init__(self, *args: Any) -> None:
         self.failures: dict[str, str] = {}
         self._initing: set[str] = set()
+        self._without_contract: set[str] = set()
         self._restored: set[str] = set()
         self._plans: dict[str, tuple[bool, StrategyState]] = {}
         self._unsaveable: set[tuple[str, str]] = set()
@@ -123,8 +124,14 @@ class StrategyStates(ClassCatalogue):
             "desired_state": desired_state,
             "parameters": _values(strategy, strategy.parameters),
             "variables": self._shown_variables(strategy),
-            "error": self.failures.get(name),
+            "error": self.failures.get(name) or self._what_is_missing(strategy),
         }
+
+    def _what_is_missing(self, strategy: CtaTemplate) -> str | None:
+        """Return what a user should know of a strategy that is well and gets nothing."""
+        if strategy.strategy_name not in self._without_contract:
+            return None
+        return f"No gateway has told of the contract {strategy.vt_symbol}: no ticks arrive."
 
     def _shown_variables(self, strategy: CtaTemplate) -> dict[str, Any]:
         """Return the variables; until it is initialised, those in the file: what it will hold is not zero."""
@@ -164,6 +171,7 @@ class StrategyStates(ClassCatalogue):
             by_name.pop(name, None)
         self._show_due.discard(name)
         self._restored.discard(name)
+        self._without_contract.discard(name)
 
     def _on_timer(self, event: Event) -> None:
         if self._is_unwritten:
