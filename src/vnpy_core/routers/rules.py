@@ -46,7 +46,8 @@ _STRATEGY = _read(Scope.STRATEGY_READ), _write(Scope.STRATEGY_WRITE)
 _DATA = _read(Scope.DATA_READ), _write(Scope.DATA_WRITE)
 _ORDERS = _read(Scope.TRADING_READ), _write(Scope.TRADING_WRITE, limit=LimitClass.ORDERS)
 _MARKET = _read(Scope.TRADING_READ, Scope.DATA_READ), _write(Scope.TRADING_WRITE)
-_STOP = _write(Scope.TRADING_WRITE, Scope.RISK_WRITE)
+_STOP = _write(Scope.TRADING_WRITE, Scope.RISK_WRITE, limit=LimitClass.STOPS)
+_CANCEL = _write(Scope.TRADING_WRITE, limit=LimitClass.STOPS)
 _OPEN = OPEN, None
 _LOGIN = None, LOGIN
 
@@ -75,6 +76,8 @@ AREAS: Mapping[str, tuple[Rule | None, Rule | None]] = {
     f"{API_PREFIX}/auth/audit": (ADMIN_READ, None),
     f"{API_PREFIX}/trading": _TRADING,
     f"{API_PREFIX}/trading/orders": _ORDERS,
+    f"{API_PREFIX}/trading/orders/cancel-all": (_ORDERS[0], _CANCEL),
+    f"{API_PREFIX}/trading/orders/cancel-batch": (_ORDERS[0], _CANCEL),
     # Differences are accepted, and what became of an order is said, by those who answer for it.
     f"{API_PREFIX}/trading/reconciliation": (_TRADING[0], ADMIN_WRITE),
     f"{API_PREFIX}/trading/drift": (_TRADING[0], ADMIN_WRITE),
@@ -116,6 +119,8 @@ class Rules:
     def _find(self, method: str, path: str) -> Rule | None:
         for area in _above(path):
             if (rules := self._areas.get(area)) is not None:
+                if method == "DELETE" and rules is _ORDERS:
+                    return _CANCEL
                 return rules[0 if method in _READING else 1]
         return None
 

@@ -39,7 +39,10 @@ class Authenticator:
         self._tickets: dict[str, tuple[float, Identity]] = {}
         self._ends: dict[object, tuple[Identity, Callable[[], None]]] = {}
         self._limits = Buckets(
-            lambda: [bucket(settings.reads_per_s), bucket(settings.writes_per_s), bucket(settings.orders_per_s)]
+            lambda: [
+                bucket(settings.reads_per_s), bucket(settings.writes_per_s), bucket(settings.orders_per_s),
+                bucket(settings.orders_per_s),
+            ]
         )
         admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
         self._admin_key = None if admin_key is None else _digest(admin_key)

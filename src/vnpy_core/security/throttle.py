@@ -18,6 +18,8 @@ class LimitClass(IntEnum):
     READS = 0
     WRITES = 1
     ORDERS = 2
+    # Cancels, halt and kill switch: whoever has sent too much must still be able to take it back.
+    STOPS = 3
 
 
 class Bucket:

@@ -248,8 +248,9 @@ async def test_every_answer_tells_the_browser_to_be_careful(bare: httpx.AsyncCli
 
 async def test_limits_are_per_user_and_kind() -> None:
     settings = SecuritySettings(
-        admin_key=SecretStr(ADMIN_KEY), allowed_hosts=("core",), writes_per_s=0.001, reads_per_s=0.001
-    )
+        admin_key=SecretStr(ADMIN_KEY), allowed_hosts=("core",),
+        writes_per_s=0.001, reads_per_s=0.001, orders_per_s=0.001,
+    )  # fmt: skip
     service = MemoryService(security=settings)
     transport = httpx.ASGITransport(create_app(service))
     await service.access.administration.ensure_admin()
@@ -258,6 +259,9 @@ async def test_limits_are_per_user_and_kind() -> None:
         refused = await http.get("/api/v1/auth/me")
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
         assert int(refused.headers["retry-after"]) > 900
+        assert (await http.post("/api/v1/trading/orders", json={})).status_code == 422
+        assert (await http.post("/api/v1/trading/orders", json={})).status_code == 429
+        # Whoever has sent too much can still take it back.
         assert (await http.post("/api/v1/trading/orders/cancel-all")).status_code == 200
         key, _ = await service.access.administration.add_api_key("admin", "k", within=frozenset(Scope))
         assert (await http.get("/api/v1/auth/me", headers=bearer(key))).status_code == 200
