@@ -10,7 +10,7 @@ import pytest
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine import runtime
 
-pytest_plugins = ["tests.servers.fixtures", "tests.servers.databases"]
+pytest_plugins = ["tests.servers.fixtures", "tests.servers.databases", "tests.recorded"]
 
 _RUNTIME = Path(tempfile.mkdtemp(prefix="vnpy-core-tests-"))
 

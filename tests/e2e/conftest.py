@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: recorded data, and services that are ended whatever happens."""
+"""Fixtures of the end-to-end tests: services that are ended whatever happens."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,16 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.process import ServiceProcess
-
-RECORDED = Path(__file__).resolve().parents[3] / "shared" / "data"
-
-
-@pytest.fixture
-def recorded() -> Path:
-    """The folder of recorded market data, which is not part of the project."""
-    if not RECORDED.is_dir():
-        pytest.skip(f"recorded data is expected in {RECORDED}")
-    return RECORDED
 
 
 @pytest.fixture

@@ -19,28 +19,26 @@ from vnpy.trader.object import BarData, HistoryRequest, TickData
 from vnpy_ctastrategy import CtaStrategyApp
 
 from tests.integration.sim_client import BITCOIN, REBAR, Client, client
+from tests.recorded import BITCOIN as BITCOIN_BARS
+from tests.recorded import YEN as YEN_QUOTES
 from tests.unit.engine.sim.recording import Recording, bar
 from vnpy_core.engine.sim.replay import ReplayProgress
 from vnpy_core.errors import ConfigError
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
 USDJPY = "USDJPY.IDEALPRO"
 START = datetime(2022, 1, 3, tzinfo=UTC)
 
 
-def rows(name: str) -> Iterator[dict[str, str]]:
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"{name} is not there: recorded market data is not part of the project")
+def rows(path: Path) -> Iterator[dict[str, str]]:
     with gzip.open(path, "rt") as file:
         yield from csv.DictReader(file)
 
 
 @pytest.fixture(scope="module")
-def bitcoin() -> Recording:
+def bitcoin(recorded: Path) -> Recording:
     """Five days of bars; the file's times are the ends of the minutes."""
     bars = []
-    for row in rows("btc_perp_1m_202201.csv.gz"):
+    for row in rows(recorded / BITCOIN_BARS):
         moment = datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC) - timedelta(minutes=1)
         if not START <= moment < START + timedelta(days=5):
             continue
@@ -56,14 +54,14 @@ def bitcoin() -> Recording:
 
 
 @pytest.fixture(scope="module")
-def yen() -> Recording:
+def yen(recorded: Path) -> Recording:
     return Recording(
         ticks=[
             TickData(
                 "DB", "USDJPY", Exchange.IDEALPRO, datetime.fromisoformat(row["timestamp"]),
                 bid_price_1=float(row["bid"]), ask_price_1=float(row["ask"]),
             )
-            for row in rows("usdjpy_quotes_20130101.csv.gz")
+            for row in rows(recorded / YEN_QUOTES)
         ]
     )  # fmt: skip
 

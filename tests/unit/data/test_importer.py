@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.recorded import BITCOIN, EURO, EURO_FUTURE, YEN, is_there
 
 from vnpy_core.data.exporter import export_file
 from vnpy_core.data.files.zones import WallClock
@@ -25,7 +26,6 @@ from vnpy_core.enums import Exchange, Interval
 from vnpy_core.errors import DataError, Invalid, NotFound, Unavailable
 from vnpy_core.ports import BAR_COLUMNS, TICK_COLUMNS, Series
 
-SHARED = Path(__file__).resolve().parents[3].parent / "shared" / "data"
 START = datetime(2024, 1, 2, 1, 0, tzinfo=UTC)
 MINUTE = 60_000_000
 HEADER = "datetime,open,high,low,close,volume"
@@ -832,15 +832,15 @@ def test_any_bars_survive_a_csv(tmp_path: Path, rows: Sequence[tuple[int, float,
 # Recorded market data
 
 
-def shared(name: str) -> Path:
-    path = SHARED / name
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    return path
+@pytest.fixture(params=["stand_in", "recorded"] if is_there() else ["stand_in"])
+def market(request: pytest.FixtureRequest) -> Path:
+    """Each of the folders of market data that there are: what stands in for the recordings must be as they are."""
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
 
 
-def test_a_month_of_bitcoin_minutes(tmp_path: Path) -> None:
-    path = shared("btc_perp_1m_202201.csv.gz")
+def test_a_month_of_bitcoin_minutes(tmp_path: Path, market: Path) -> None:
+    path = market / BITCOIN
     store = DuckDbHistory(tmp_path / "history.duckdb", 64)
     what = ImportSpec(vt_symbol="BTCUSDT.GLOBAL", interval=Interval.MINUTE, timezone="UTC", bar_time="end")
     report = import_file(path, store, what)
@@ -854,8 +854,8 @@ def test_a_month_of_bitcoin_minutes(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_month_of_euro_future_minutes(tmp_path: Path) -> None:
-    path = shared("6EH4_CME_1m_202401.csv.gz")
+def test_a_month_of_euro_future_minutes(tmp_path: Path, market: Path) -> None:
+    path = market / EURO_FUTURE
     store = DuckDbHistory(tmp_path / "history.duckdb", 64)
     what = ImportSpec(vt_symbol="6EH4.CME", interval=Interval.MINUTE, timezone="UTC", bar_time="end")
     report = import_file(path, store, what)
@@ -867,8 +867,8 @@ def test_a_month_of_euro_future_minutes(tmp_path: Path) -> None:
     store.close()
 
 
-def test_every_quote_of_the_dollar_in_yen(tmp_path: Path) -> None:
-    path = shared("usdjpy_quotes_20130101.csv.gz")
+def test_every_quote_of_the_dollar_in_yen(tmp_path: Path, market: Path) -> None:
+    path = market / YEN
     store = DuckDbHistory(tmp_path / "history.duckdb", 64)
     report = import_file(path, store, ImportSpec(vt_symbol="USDJPY.IDEALPRO", interval=Interval.TICK))
     assert (report.imported, report.start, report.end) == (
@@ -883,8 +883,8 @@ def test_every_quote_of_the_dollar_in_yen(tmp_path: Path) -> None:
     store.close()
 
 
-def test_quotes_of_the_euro_without_header(tmp_path: Path) -> None:
-    path = shared("eurusd_quotes_202001.csv.gz")
+def test_quotes_of_the_euro_without_header(tmp_path: Path, market: Path) -> None:
+    path = market / EURO
     store = DuckDbHistory(tmp_path / "history.duckdb", 64)
     what = ImportSpec(
         vt_symbol="EURUSD.IDEALPRO", interval=Interval.TICK, timezone="UTC", names=["datetime", "bid", "ask", "volume"]
