@@ -25,7 +25,8 @@ class ConfigError(CoreError):
 
 
 class AlreadyRunning(CoreError):
-    """Another process holds this data folder. Stop it, or set VNPY_DATA_DIR and VNPY_CORE_SERVICE_PORT for this one."""
+    """Another process holds this data folder or the database. Stop it, or give this one its own: VNPY_DATA_DIR,
+    VNPY_CORE_SERVICE_PORT and VNPY_CORE_DATABASE__URL."""
 
     code = "already_running"
     title = "Already running"

@@ -23,23 +23,22 @@ from vnpy_core.data.downloads import Downloads
 from vnpy_core.data.fact_queries import FactQueries
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.journal import Journal
+from vnpy_core.data.lease import DatabaseLease
+from vnpy_core.data.opening import open_database
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.recorder import SINK, RecorderThread
-from vnpy_core.data.repositories import StrategyRepository
-from vnpy_core.data.strategy_mirror import StrategyMirror
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
 from vnpy_core.enums import ServiceStatus
-from vnpy_core.errors import CoreError, Unavailable
+from vnpy_core.errors import CoreError
 from vnpy_core.models import now_timestamp, to_timestamp
-from vnpy_core.monitoring.health import Health, Sink, guard_journal
+from vnpy_core.monitoring.health import Health, Sink, guard_database, guard_journal
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.security.access import AccessControl
-from vnpy_core.strategies.host import StrategyStore
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
@@ -76,6 +75,7 @@ class VnPyCoreService:
     read_model: ReadModel
     pipeline: Pipeline
     database: DatabaseManager
+    lease: DatabaseLease
     recorder: RecorderThread
     history: HistoryStore
     history_recorder: HistoryRecorder
@@ -140,8 +140,11 @@ class VnPyCoreService:
         self._on_stage("database")
         self.database = DatabaseManager.configured(config)
         self._at_stop(stack, "database", self.database.close)
-        strategy_store = await self._open_database()
-        self.recorder = RecorderThread(self.journal, self.database)
+        self.lease = DatabaseLease.configured(config, self.database, self.journal.identity)
+        self._at_stop(stack, "lease on the database", self.lease.release)
+        strategy_store = await open_database(config, self.database, self.lease)
+        self._own_task(stack, self.lease.keep(), "lease on the database")
+        self.recorder = RecorderThread(self.journal, self.database, guard=self.lease.require)
         self._at_stop(stack, "recorder", self.recorder.stop)
         await self.recorder.start()
         self.sinks["sql"] = self.recorder
@@ -195,6 +198,7 @@ class VnPyCoreService:
         host = self.host = await asyncio.shield(building)
         host.attach(asyncio.get_running_loop(), self.pipeline.accept)
         guard_journal(self.pipeline, host.hold_orders)
+        guard_database(self.lease, self.pipeline, host.hold_orders)
         self.downloads = Downloads(host.downloads, config.engine.download_timeout_s)
         self._at_stop(stack, "downloads", self.downloads.close)
         event_thread = EventThread(host.submit, config.service.command_timeout_s)
@@ -259,24 +263,6 @@ class VnPyCoreService:
         self._on_stage("registry")
         await self.registry.start()
         self._at_stop(stack, "registry", self.registry.stop)
-
-    async def _open_database(self) -> StrategyStore:
-        """Open it, and return where the strategies are stored. A server that is down may come later, if it was used
-        before: it is known then that its schema is right, and which strategies there are."""
-        repository = StrategyRepository(self.database)
-        if self.database.dialect == "sqlite":
-            await self.database.open()
-            return repository
-        mirror = StrategyMirror(repository, self.config.data_dir / "strategies.json", self.database.display_url)
-        try:
-            await self.database.open()
-        except Unavailable as error:
-            if not mirror.is_kept:
-                raise
-            logger.warning(
-                "%s Starting without it: facts wait in the journal, and no strategy can be changed", error.detail
-            )
-        return mirror
 
     def _build_host(self) -> "EngineHost":
         """vn.py may be imported only once its folder and time zone are set: hence the import in here."""

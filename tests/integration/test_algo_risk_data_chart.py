@@ -409,11 +409,11 @@ def test_refusal_says_why(room: Room, risk: CoreRiskEngine) -> None:
 
 
 def test_what_cannot_be_sent_anyway_does_not_count(room: Room, risk: CoreRiskEngine) -> None:
-    room.main_engine.hold_orders("the disk is full")
+    room.main_engine.hold_orders("the disk is full", by="journal")
     for _ in range(20):
         assert send(room) == ""
         assert risk.last_refusal == "the disk is full"
-    room.main_engine.hold_orders(None)
+    room.main_engine.hold_orders(None, by="journal")
     assert send(room) != ""
 
 

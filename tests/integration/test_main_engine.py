@@ -497,13 +497,13 @@ def test_held_orders_are_refused_with_the_reason_and_cancels_pass(room: Room) ->
     assert order is not None
     lines: list[str] = []
     room.event_engine.register(EVENT_LOG, lambda event: lines.append(event.data.msg))
-    room.main_engine.hold_orders("the disk is full")
+    room.main_engine.hold_orders("the disk is full", by="journal")
     assert room.on_events(room.main_engine.send_order, limit_order(), "PROBE") == ""
     room.on_events(room.main_engine.cancel_order, order.create_cancel_request(), "PROBE")
     room.settle()
     assert (len(room.gateway.orders), len(room.gateway.cancelled)) == (1, 1)
     assert sum("the disk is full" in line for line in lines) == 2
-    room.main_engine.hold_orders(None)
+    room.main_engine.hold_orders(None, by="journal")
     assert room.on_events(room.main_engine.send_order, limit_order(), "PROBE") != ""
 
 

@@ -73,6 +73,9 @@ class DatabaseSettings(Section):
     pool_size: Annotated[int, Field(ge=1, description="Connections that are kept; the recorder has one more")] = 5
     max_overflow: Annotated[int, Field(ge=0, description="Further ones, while they are needed")] = 5
     timeout_s: Annotated[float, Field(gt=0, description="For a connection, and for a whole transaction")] = 10.0
+    lease_s: Annotated[
+        float, Field(ge=1, description="A service that is dead holds it for so long against one of another data folder")
+    ] = 30.0
     tls: Annotated[bool, Field(description="Encrypt, and check the server's certificate and name")] = False
     tls_ca: Annotated[OptionalPath, Field(description="Who may have signed it; default: the system's list")] = None
     tls_cert: Annotated[OptionalPath, Field(description="A certificate of our own, if the server asks for one")] = None

@@ -32,7 +32,7 @@ from sqlalchemy.types import TypeDecorator
 from vnpy_core.models import Account, AuditEntry, Model, Order, OrderIntent, Position, Strategy, Trade, to_timestamp
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0004"
+SCHEMA_REVISION = "0005_since_0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -311,6 +311,21 @@ access_revision = _table(
     "access_revision",
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("revision", BigInteger, nullable=False),
+)
+
+# One row: the service that works with this database, until ``expires``. Nobody does if ``holder``, a name drawn at its
+# start, is NULL; the rest then tells who was the last.
+database_lease = _table(
+    "database_lease",
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("holder", String(32)),
+    Column("journal", BigInteger),
+    Column("host", Name),
+    Column("pid", BigInteger),
+    Column("data_dir", LongText),
+    Column("acquired", WireTime),
+    Column("renewed", WireTime),
+    Column("expires", WireTime),
 )
 
 FACT_TABLES: dict[type[Model], Table] = {

@@ -91,9 +91,9 @@ class EngineHost:
         """Run ``fn`` on the event thread, ahead of every queued event."""
         return self.event_engine.call(fn, *args, **kwargs)
 
-    def hold_orders(self, reason: str | None) -> None:
-        """Refuse the orders of every app because of ``reason``, or take them again."""
-        self.main_engine.hold_orders(reason)
+    def hold_orders(self, reason: str | None, *, by: str) -> None:
+        """Refuse the orders of every app because of ``reason``, or take them again as far as ``by`` is concerned."""
+        self.main_engine.hold_orders(reason, by=by)
 
     def stats(self) -> EngineStats:
         return self.event_engine.stats()

@@ -86,7 +86,7 @@ class CoreMainEngine(MainEngine):
         self._closed: Sequence[StageResult] | None = None
         self._contracts: dict[tuple[str, str], ContractData] = {}
         self._offline: dict[str, str] = {}
-        self._held: str | None = None
+        self._held: dict[str, str] = {}
         self._holds: dict[tuple[str, str], str] = {}
         self.redactor = Redactor()
         super().__init__(event_engine)
@@ -123,12 +123,14 @@ class CoreMainEngine(MainEngine):
         """Return why the gateway takes no commands now; None for one of which nobody has said so."""
         return self._offline.get(gateway_name)
 
-    def hold_orders(self, reason: str | None) -> None:
-        """Refuse every order because of ``reason``, or take orders again; cancels pass. Callable from any thread."""
-        held, self._held = self._held, reason
+    def hold_orders(self, reason: str | None, *, by: str) -> None:
+        """Refuse every order because of ``reason``, or take orders again as far as ``by`` is concerned; cancels pass.
+        Callable from any thread."""
+        held = self._held
+        self._held = {key: value for key, value in held.items() if key != by} | ({by: reason} if reason else {})
         if reason is not None:
             self.write_log(f"New orders are refused: {reason}", level=logging.CRITICAL)
-        elif held is not None:
+        elif held and not self._held:
             self.write_log("Orders are taken again", level=logging.WARNING)
 
     def hold_gateway(self, gateway_name: str, code: HoldCode, reason: str | None) -> None:
@@ -161,7 +163,7 @@ class CoreMainEngine(MainEngine):
         elif hold is not None:
             reason = f"Gateway {gateway_name} takes no orders now: {hold.reason}"
         else:
-            reason = self._held
+            reason = next(iter(self._held.values()), None)
         if reason is not None:
             self.write_log(f"{reason}; not sent: order {req}", level=logging.WARNING)
         return reason

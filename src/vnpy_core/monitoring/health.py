@@ -2,11 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from vnpy_core import __version__
 from vnpy_core.bus.pipeline import Pipeline
+from vnpy_core.data.lease import DatabaseLease
 from vnpy_core.engine.packages import installed_versions
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import CoreError
@@ -48,14 +48,18 @@ class Sink(Protocol):
     def dead_letters(self) -> int: ...
 
 
-def guard_journal(pipeline: Pipeline, hold_orders: Callable[[str | None], None]) -> None:
+class HoldOrders(Protocol):
+    def __call__(self, reason: str | None, *, by: str) -> None: ...
+
+
+def guard_journal(pipeline: Pipeline, hold_orders: HoldOrders) -> None:
     """Let nothing new go out while nobody could be told of it; what is out already goes on being taken note of.
 
     The alert is a fact: it is shown with those that waited, once the journal is written again.
     """
 
     def on_health(detail: str | None) -> None:
-        hold_orders(detail)
+        hold_orders(detail, by="journal")
         summary = f"New orders are refused: {detail}" if detail else "The journal is written again"
         pipeline.emit(
             Alert(
@@ -65,6 +69,24 @@ def guard_journal(pipeline: Pipeline, hold_orders: Callable[[str | None], None])
         )  # fmt: skip
 
     pipeline.on_health = on_health
+
+
+def guard_database(lease: DatabaseLease, pipeline: Pipeline, hold_orders: HoldOrders) -> None:
+    """Let nothing new go out while another service is known to work with the database: it runs the same strategies."""
+
+    def on_obstacle(obstacle: str | None) -> None:
+        hold_orders(obstacle, by="database")
+        summary = f"New orders are refused: {obstacle}" if obstacle else "No other service works with the database"
+        pipeline.emit(
+            Alert(
+                alert_id="database_lease", severity="critical", summary=summary, datetime=now_timestamp(),
+                resolved=obstacle is None,
+            )
+        )  # fmt: skip
+
+    lease.on_obstacle = on_obstacle
+    if lease.obstacle is not None:
+        on_obstacle(lease.obstacle)
 
 
 def gateway_dependency(status: GatewayStatus, compared: Reconciliation, wanted: bool) -> Dependency:
@@ -202,7 +224,7 @@ class Health:
         )
 
     def _needed(self) -> tuple[Dependency, ...]:
-        return self._event_engine(), self._journal()
+        return self._event_engine(), self._journal(), self._lease()
 
     def _event_engine(self) -> Dependency:
         liveness = self.liveness()
@@ -211,6 +233,10 @@ class Health:
     def _journal(self) -> Dependency:
         pipeline = self._service.pipeline
         return Dependency(name="journal", state="UP" if pipeline.healthy else "DOWN", detail=pipeline.detail)
+
+    def _lease(self) -> Dependency:
+        obstacle = self._service.lease.obstacle
+        return Dependency(name="database_lease", state="UP" if obstacle is None else "DOWN", detail=obstacle)
 
     async def _database(self) -> Dependency:
         """Facts wait in the journal while it is down; only what changes strategies needs it at once."""
