@@ -171,6 +171,37 @@ async def test_an_idle_recorder_does_nothing(recorder: Recorder, journal: HandJo
     assert journal.reads == 1
 
 
+async def test_nothing_is_written_while_the_guard_raises(journal: HandJournal, database: MoodyDatabase) -> None:
+    obstacles: list[str] = []
+    asked = 0
+
+    def guard() -> None:
+        nonlocal asked
+        asked += 1
+        if obstacles:
+            raise Unavailable(obstacles[0])
+
+    recorder: Any = Recorder(journal, database, guard=guard, retry_min_s=0.005, retry_max_s=0.02, linger_s=0.001)
+    await recorder.start()
+    try:
+        await eventually(lambda: journal.reads == 1)
+        transactions = database.transactions
+        obstacles.append("Another service works with it.")
+        journal.add(facts.order(1), b"not a fact")
+        recorder.notify()
+        before = asked
+        await eventually(lambda: asked >= before + 3)
+        assert database.transactions == transactions
+        assert recorder.detail == "Another service works with it."
+
+        obstacles.clear()
+        await journal.passed(2)
+        assert await recorded(database) == ["1"]
+        assert recorder.healthy
+    finally:
+        await recorder.stop()
+
+
 async def test_facts_wait_while_the_database_is_down(
     recorder: Recorder, journal: HandJournal, database: MoodyDatabase
 ) -> None:
