@@ -106,5 +106,13 @@ def started(service: Start, config: str) -> ServiceProcess | None:
 
 
 def place_when_connected(running: ServiceProcess) -> None:
+    """Place an order as soon as the venue is connected, and what it has is compared."""
+    contract = {"gateway_name": "SIM", "symbol": "rb2605", "exchange": "SHFE"}
+
+    def place_one() -> bool:
+        answer = running.http.post("/api/v1/trading/orders", json=order_of(contract, price=3000.0, volume=1))
+        assert answer.status_code in (201, 503), answer.text
+        return answer.status_code == 201
+
     eventually(lambda: dependencies(running)["gateway.SIM"]["state"] == "UP", 30, "the gateway is connected")
-    place(running, 2)
+    eventually(place_one, 30, "orders are taken")
