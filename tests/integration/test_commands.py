@@ -188,9 +188,9 @@ def test_an_order_that_is_only_tried_is_asked_about_and_leaves_no_trace(
     assert risk.rule_states() == before
     assert (told, room.gateway.orders, room.events["eRiskNotify"], room.events["eLog"]) == ([], {}, [], [])
 
-    room.main_engine.hold_orders("the disk is full")
+    room.main_engine.hold_orders("the disk is full", by="journal")
     assert "the disk is full" in refused(room, Unavailable, commands.try_order, "PROBE", spec()).detail
-    room.main_engine.hold_orders(None)
+    room.main_engine.hold_orders(None, by="journal")
     assert room.on_events(commands.send_order, "PROBE", spec())
     assert tried(spec()) == "duplicate_order"
     assert tried(spec(2)) == "account_rate"

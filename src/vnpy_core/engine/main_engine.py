@@ -152,7 +152,7 @@ class CoreMainEngine(MainEngine):
     @property
     def held(self) -> str | None:
         """Why no gateway gets orders now."""
-        return self._held
+        return next(iter(self._held.values()), None)
 
     def refusal(self, req: OrderRequest, gateway_name: str) -> str | None:
         """Return why the order would not be sent now, whatever it is, and log that; None if it would be."""
@@ -163,7 +163,7 @@ class CoreMainEngine(MainEngine):
         elif hold is not None:
             reason = f"Gateway {gateway_name} takes no orders now: {hold.reason}"
         else:
-            reason = next(iter(self._held.values()), None)
+            reason = self.held
         if reason is not None:
             self.write_log(f"{reason}; not sent: order {req}", level=logging.WARNING)
         return reason
