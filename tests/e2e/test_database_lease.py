@@ -70,7 +70,7 @@ def test_who_learns_at_work_that_another_one_has_the_database_takes_no_orders(
     assert "data folder /srv/other" in said
     contract = {"gateway_name": "SIM", "symbol": "rb2605", "exchange": "SHFE"}
     refused = running.http.post("/api/v1/trading/orders", json=order_of(contract, price=3000.0, volume=9))
-    assert refused.status_code == 409
+    assert refused.status_code == 503
     assert "/srv/other" in refused.json()["detail"]
     assert alerts(running) == [False]
 

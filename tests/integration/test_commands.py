@@ -190,7 +190,11 @@ def test_an_order_that_is_only_tried_is_asked_about_and_leaves_no_trace(
 
     room.main_engine.hold_orders("the disk is full", by="journal")
     assert "the disk is full" in refused(room, Unavailable, commands.try_order, "PROBE", spec()).detail
+    assert "the disk is full" in refused(room, Unavailable, commands.send_order, "PROBE", spec()).detail
+    room.main_engine.hold_orders("another service", by="database")
     room.main_engine.hold_orders(None, by="journal")
+    assert "another service" in refused(room, Unavailable, commands.send_order, "PROBE", spec()).detail
+    room.main_engine.hold_orders(None, by="database")
     assert room.on_events(commands.send_order, "PROBE", spec())
     assert tried(spec()) == "duplicate_order"
     assert tried(spec(2)) == "account_rate"

@@ -44,7 +44,7 @@ class TradingCommands:
         Raises:
             NotFound: no such gateway, or it has not told of that contract (``unknown_contract``).
             Unavailable: it is not connected (``gateway_not_connected``), or takes no orders now (``reconciling``,
-                ``gateway_stale``).
+                ``gateway_stale``); or none does.
             OrderRefused: it was not sent: by the account's limits (a code of theirs), by vn.py's risk manager
                 (``risk_manager``), because one of its rules raised
                 (``risk_failed``), or by the gateway (``gateway_refused``).
@@ -83,11 +83,9 @@ class TradingCommands:
 
         Raises:
             NotFound, OrderRefused: as ``send_order``.
-            Unavailable: as ``send_order``; or no gateway gets orders now.
+            Unavailable: as ``send_order``.
         """
         self._taking_orders(gateway_name, spec.vt_symbol)
-        if self._main.held is not None:
-            raise Unavailable(self._main.held)
         front = getattr(self._main.engines.get(RISK_ENGINE), "front", None)
         if front is None or front.guard is None:
             return
@@ -165,6 +163,8 @@ class TradingCommands:
         hold = self._main.hold_of(gateway_name)
         if hold is not None:
             raise Unavailable(f"gateway {gateway_name} takes no orders now: {hold.reason}", code=hold.code)
+        if self._main.held is not None:
+            raise Unavailable(f"no orders are taken now: {self._main.held}")
         self._require_contract(gateway_name, vt_symbol)
         return gateway
 
