@@ -22,7 +22,7 @@ ENGINE: Mapping[str, tuple[int, str]] = {
     "risk_failed": (409, "a rule of vn.py's RiskManager raised"),
     "gateway_refused": (409, "the gateway refused it at once; the detail is what it logged"),
     "order_refused": (409, "it was refused; said of an order whose answer was cut off by a crash"),
-    "unavailable": (503, "the journal cannot be written, the database is another service's, or this one stops; nothing sent"),
+    "unavailable": (503, "the journal cannot be written, the database is another service's, or this one stops"),
     "outcome_unknown": (504, "it was handed over, and nobody has said what became of it: `GET /trading/intents`"),
     "not_journaled": (504, "it was sent as `vt_orderid`, and the journal cannot record it now"),
     "amendment_under_way": (409, "the order is being amended"),
