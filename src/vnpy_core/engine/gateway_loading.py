@@ -1,8 +1,10 @@
-"""How a gateway class is found by its dotted path, and what to say and advise when it is not."""
+"""How a gateway class is found by its dotted path, what to say when it is not, and what its setting lacks."""
 
 import difflib
 import importlib
 import inspect
+from collections.abc import Mapping
+from typing import Any
 
 from vnpy.trader.gateway import BaseGateway
 
@@ -61,3 +63,14 @@ def explain(error: BaseException, module_path: str) -> str:
     if isinstance(error, ImportError) and ".so" in text:
         return f"{package} does not find its native library ({text}): add {package}/api to LD_LIBRARY_PATH"
     return f"{package} cannot be loaded: {type(error).__name__}: {text}"
+
+
+def completed_setting(setting: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``setting`` with the defaults that say something; what is empty there, the user must give."""
+    known = {
+        name: value[0] if isinstance(value, list | tuple) else value
+        for name, value in defaults.items()
+        if not isinstance(value, str) or value
+        if not isinstance(value, list | tuple) or value
+    }
+    return known | setting

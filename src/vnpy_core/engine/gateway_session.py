@@ -13,7 +13,7 @@ from vnpy.trader.gateway import BaseGateway
 from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.engine.connection_lines import Connections, News, Recovery, Side, read_line, recovery_of
 from vnpy_core.engine.event_engine import CoreEventEngine
-from vnpy_core.engine.gateway_loading import GatewayNotLoaded, explain, load_class
+from vnpy_core.engine.gateway_loading import GatewayNotLoaded, completed_setting, explain, load_class
 from vnpy_core.engine.gateway_port import GatewayPort
 from vnpy_core.engine.main_engine import CoreMainEngine
 from vnpy_core.engine.redaction import plain_setting
@@ -290,7 +290,7 @@ class GatewaySession:
         try:
             logger.info("Gateway %s: connecting", self.name)
             gateway = self._ready_gateway()
-            wanted = _completed(plain_setting(setting), gateway.get_default_setting())
+            wanted = completed_setting(plain_setting(setting), gateway.get_default_setting())
             with self._lock:
                 if self._attempt != attempt:
                     return
@@ -393,14 +393,3 @@ class GatewaySession:
 
     def _clean(self, text: str) -> str:
         return self._main.redactor.clean(text)
-
-
-def _completed(setting: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``setting`` with the defaults that say something; what is empty there, the user must give."""
-    known = {
-        name: value[0] if isinstance(value, list | tuple) else value
-        for name, value in defaults.items()
-        if not isinstance(value, str) or value
-        if not isinstance(value, list | tuple) or value
-    }
-    return known | setting
