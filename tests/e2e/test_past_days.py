@@ -69,6 +69,7 @@ def test_what_was_before_the_journal_is_found_in_the_database(service: Start) ->
     assert all_pages(running, "orders", start=began, status="ALLTRADED") == []
     running.call("POST", "/api/v1/trading/gateways/SIM/connect")
     eventually(lambda: running.get("/api/v1/trading/contracts", vt_symbol="rb2605.SHFE")["contracts"])
+    eventually(lambda: not running.get("/api/v1/trading/reconciliation")["reconciliations"][0]["holds"])
     new = running.call("POST", ORDERS, 201, **order_of(contract, price=3000.0, volume=1))["vt_orderid"]
     both = all_pages(running, "orders", start=began, limit=5)
     assert [order["vt_orderid"] for order in both] == [*placed, new]

@@ -28,6 +28,7 @@ demo = false
 [gateways.CHATTY]
 class = "chatty.ChattyGateway"
 auto_connect = true
+reconcile = "off"
 [gateways.CHATTY.setting]
 orders_per_second = 700
 """
