@@ -78,7 +78,7 @@ lock: $(VENV)/bin/python
 	$(UV) --output-file requirements.lock
 	$(UV) --output-file requirements-servers.lock --constraints requirements.lock --all-extras
 	$(UV) --output-file requirements-dev.lock --constraints requirements-servers.lock --group dev --all-extras
-	$(UV) --output-file requirements-bench.lock --constraints requirements-dev.lock --group bench --all-extras
+	$(UV) --output-file requirements-bench.lock --constraints requirements-servers.lock --group bench --all-extras
 
 clean:
 	rm -rf $(VENV) .venv-bench dist build

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from tests import facts
 from tests.servers import Redis
 
-from vnpy_core.config.settings import CacheSettings
+from vnpy_core.config.data_settings import CacheSettings
 from vnpy_core.data.cache.redis import RedisStateCache
 from vnpy_core.data.cache.writer import CacheWriter
 from vnpy_core.data.read_model import ReadModel

@@ -16,7 +16,7 @@ from time import perf_counter
 
 import msgspec
 
-from vnpy_core.config.settings import HistorySettings
+from vnpy_core.config.data_settings import HistorySettings
 from vnpy_core.data.history.duckdb import DuckDbHistory
 from vnpy_core.data.history.memory import MemoryHistory
 from vnpy_core.data.history.series import to_moment

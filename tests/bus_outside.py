@@ -23,7 +23,7 @@ from tests.servers import Server
 from vnpy_core.bus.background import end
 from vnpy_core.bus.memory import Delivery, MemoryTransport
 from vnpy_core.bus.transports import make_transport
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.events import PUBLIC_FACT_TOPICS
 from vnpy_core.ports import BusTransport
 

@@ -2,11 +2,9 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.message_bus import MessageBus
@@ -39,6 +37,8 @@ from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.security.access import AccessControl
+from vnpy_core.stages import Stages
+from vnpy_core.strategies.demo import add_demo
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
@@ -55,12 +55,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STAGE_TIMEOUT_S = 10.0
 GATEWAY_WAIT_S = 10.0
 PRUNE_INTERVAL_S = 3600.0
-SIM_GATEWAY = "vnpy_core.engine.sim.SimGateway"
-DEMO_CLASS = "DoubleMaStrategy"
-DEMO_SYMBOL = "rb2605.SHFE"
 
 
 class VnPyCoreService:
@@ -102,16 +98,18 @@ class VnPyCoreService:
         self.started: str | None = None
         self.sinks: dict[str, Sink] = {}
         self._on_stage = on_stage or (lambda name: None)
-        self._stack = AsyncExitStack()
+        self._stages = Stages()
         self._leaving = self._stopping = False
         self._loop_watch = LoopWatch()
         self._health = Health(self, self._loop_watch)
 
     async def start(self) -> None:
         """Bring up every part; if one cannot start, those before it are stopped again and its error is raised."""
-        async with AsyncExitStack() as stack:
-            await self._build(stack)
-            self._stack = stack.pop_all()
+        try:
+            await self._build(self._stages)
+        except BaseException:
+            await self._stages.close()
+            raise
         self.started = now_timestamp()
         self.registry.notify()
         self._on_stage("ready")
@@ -126,42 +124,42 @@ class VnPyCoreService:
         if self._stopping:
             return
         self._stopping = True
-        await self._stack.aclose()
+        await self._stages.close()
         logger.info("Stopped")
 
-    async def _build(self, stack: AsyncExitStack) -> None:
+    async def _build(self, stages: Stages) -> None:
         config = self.config
         self.registry = open_registry(config, self._port, self._registry_status)
         self._on_stage("journal")
         self.journal = Journal(config.data_dir / "journal.db", config.journal.synchronous)
         await self.journal.open()
-        self._at_stop(stack, "journal", self.journal.close)
+        stages.at_stop("journal", self.journal.close)
 
         self._on_stage("database")
         self.database = DatabaseManager.configured(config)
-        self._at_stop(stack, "database", self.database.close)
+        stages.at_stop("database", self.database.close)
         self.lease = DatabaseLease.configured(config, self.database, self.journal.identity)
-        self._at_stop(stack, "lease on the database", self.lease.release)
+        stages.at_stop("lease on the database", self.lease.release)
         strategy_store = await open_database(config, self.database, self.lease)
-        self._own_task(stack, self.lease.keep(), "lease on the database")
+        stages.own_task(self.lease.keep(), "lease on the database")
         self.recorder = RecorderThread(self.journal, self.database, guard=self.lease.require)
-        self._at_stop(stack, "recorder", self.recorder.stop)
+        stages.at_stop("recorder", self.recorder.stop)
         await self.recorder.start()
         self.sinks["sql"] = self.recorder
 
         self._on_stage("history")
         self.history = await asyncio.to_thread(open_history_store, config)
-        self._at_stop(stack, "history", lambda: asyncio.to_thread(self.history.close))
+        stages.at_stop("history", lambda: asyncio.to_thread(self.history.close))
         self.history_recorder = HistoryRecorder(
             self.history, config.history, config.history.spool_path or config.data_dir / "spool",
             is_live=lambda gateway_name: not self.host.gateways.replays(gateway_name),
         )  # fmt: skip
         await self.history_recorder.start()
-        self._at_stop(stack, "history recorder", self.history_recorder.stop)
+        stages.at_stop("history recorder", self.history_recorder.stop)
 
         self.bus = MessageBus(self.journal, config.bus)
         await self.bus.start()
-        self._at_stop(stack, "bus", self.bus.stop)
+        stages.at_stop("bus", self.bus.stop)
         if self.bus.sink is not None:
             self.sinks["bus"] = self.bus.sink
 
@@ -174,14 +172,14 @@ class VnPyCoreService:
         self.cache = open_cache_writer(config.cache, self.journal, self.read_model)
         if self.cache is not None:
             await self.cache.start()
-            self._at_stop(stack, "cache", self.cache.stop)
+            stages.at_stop("cache", self.cache.stop)
             self.sinks["cache"] = self.cache
         self.data = VnPyDataAdapter(self.history, LatestState(self.read_model, self.cache))
-        self._at_stop(stack, "data adapter", self.data.close)
+        stages.at_stop("data adapter", self.data.close)
         self.hub = WebSocketHub(self.read_model, config.websocket, self.journal)
-        self._at_stop(stack, "sessions", self.hub.close)
+        stages.at_stop("sessions", self.hub.close)
         self.pipeline = Pipeline(self.journal, self.read_model)
-        self._at_stop(stack, "pipeline", self.pipeline.close)
+        stages.at_stop("pipeline", self.pipeline.close)
         self.pipeline.on_written = self.recorder.notify
         for subscriber in (self.hub.publish, self.history_recorder.on_events, self.bus.on_events):
             self.pipeline.subscribe(subscriber)
@@ -190,17 +188,17 @@ class VnPyCoreService:
         for fact in ends_of_leftovers(self.read_model):
             self.pipeline.emit(fact)
         self.access = await AccessControl.opened(config, self.database, self.pipeline.emit_in_company)
-        self._at_stop(stack, "access", self.access.close)
+        stages.at_stop("access", self.access.close)
 
         self._on_stage("engines")
         building = asyncio.create_task(asyncio.to_thread(self._build_host), name="build engines")
-        self._at_stop(stack, "engines", lambda: self._close_host(building), config.service.shutdown_timeout_s)
+        stages.at_stop("engines", lambda: self._close_host(building), config.service.shutdown_timeout_s)
         host = self.host = await asyncio.shield(building)
         host.attach(asyncio.get_running_loop(), self.pipeline.accept)
         guard_journal(self.pipeline, host.hold_orders)
         guard_database(self.lease, self.pipeline, host.hold_orders)
         self.downloads = Downloads(host.downloads, config.engine.download_timeout_s)
-        self._at_stop(stack, "downloads", self.downloads.close)
+        stages.at_stop("downloads", self.downloads.close)
         event_thread = EventThread(host.submit, config.service.command_timeout_s)
         self.orders = OrderService(
             host.commands, host.submit, self.pipeline, self.read_model, timeout_s=config.service.command_timeout_s,
@@ -210,8 +208,8 @@ class VnPyCoreService:
         self.amendments = Amendments(
             self.orders, self.pipeline, self.read_model.orders, timeout_s=config.service.amend_timeout_s
         )
-        self._at_stop(stack, "orders", self.orders.close)
-        self._at_stop(stack, "amendments", self.amendments.close)
+        stages.at_stop("orders", self.orders.close)
+        stages.at_stop("amendments", self.amendments.close)
         await self.orders.resolve_at_start(intents)
         keep = timedelta(hours=config.service.idempotency_keep_h)
         self.idempotency = IdempotencyKeys(self.pipeline, self.journal, self.orders.book, keep=keep)
@@ -236,33 +234,33 @@ class VnPyCoreService:
             self.read_model,
             remembered=config.data_dir / "subscriptions.json",
         )
-        self._at_stop(stack, "subscriptions", self.gateways.close)
+        stages.at_stop("subscriptions", self.gateways.close)
         self.life = GatewayLife(
             config.gateways, host.gateways, self.gateways, self.orders, event_thread, self.pipeline, self.read_model,
             config.data_dir,
         )  # fmt: skip
-        self._at_stop(stack, "reconciliation", self.life.close)
+        stages.at_stop("reconciliation", self.life.close)
         await self.life.open()
         for name in config.gateways:
             if self.life.is_wanted(name):
                 await self.gateways.connect(name)
 
         self._on_stage("strategies")
-        self._at_stop(stack, "strategies", self.strategies.close)
-        self._bringing_up = self._own_task(stack, self._bring_up(), "bring up strategies")
-        self._own_task(stack, self.gateways.watch(), "gateway watch")
-        self._own_task(stack, self._housekeeping(), "housekeeping")
-        self._own_task(stack, self._loop_watch.run(), "loop watch")
+        stages.at_stop("strategies", self.strategies.close)
+        self._bringing_up = stages.own_task(self._bring_up(), "bring up strategies")
+        stages.own_task(self.gateways.watch(), "gateway watch")
+        stages.own_task(self._housekeeping(), "housekeeping")
+        stages.own_task(self._loop_watch.run(), "loop watch")
 
         if config.bus.commands == "on":
             desk = CommandDesk(self, self.pipeline, config.bus)
             await desk.restore(self.journal)
             await self.bus.serve(desk)
-            self._at_stop(stack, "commands of the bus", self.bus.stop_serving)
+            stages.at_stop("commands of the bus", self.bus.stop_serving)
 
         self._on_stage("registry")
         await self.registry.start()
-        self._at_stop(stack, "registry", self.registry.stop)
+        stages.at_stop("registry", self.registry.stop)
 
     def _build_host(self) -> "EngineHost":
         """vn.py may be imported only once its folder and time zone are set: hence the import in here."""
@@ -317,16 +315,7 @@ class VnPyCoreService:
         self.registry.notify()
         await self.strategies.restore()
         if self.config.demo and not self.strategies.list():
-            await self._add_demo()
-
-    async def _add_demo(self) -> None:
-        """Give a new user something that runs: an official strategy on a symbol of the simulated exchange."""
-        gateway = self.config.gateways.get("SIM")
-        if gateway is None or gateway.class_path != SIM_GATEWAY:
-            return
-        await self.strategies.add(DEMO_CLASS, "demo", DEMO_SYMBOL, {}, auto_start=True)
-        await self.strategies.init("demo")
-        await self.strategies.start("demo")
+            await add_demo(self.strategies, self.config.gateways)
 
     async def _housekeeping(self) -> None:
         """Remove from the journal what is older than clients may resume from."""
@@ -339,41 +328,3 @@ class VnPyCoreService:
             except CoreError as error:
                 logger.warning("The journal was not pruned: %s", error.detail)
             await asyncio.sleep(PRUNE_INTERVAL_S)
-
-    def _at_stop(
-        self, stack: AsyncExitStack, name: str, step: Callable[[], Awaitable[object]],
-        timeout_s: float = STAGE_TIMEOUT_S,
-    ) -> None:  # fmt: skip
-        """Run ``step`` at the stop, for at most ``timeout_s``; one that fails or hangs holds up no other."""
-
-        async def run() -> None:
-            began = time.monotonic()
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await step()
-            except TimeoutError:
-                logger.error("Stop: %s did not end within %g s and is left", name, timeout_s)
-            except Exception:
-                logger.exception("Stop: %s failed", name)
-            else:
-                took_s = time.monotonic() - began
-                logger.log(logging.INFO if took_s > 1 else logging.DEBUG, "Stop: %s took %.3f s", name, took_s)
-
-        stack.push_async_callback(run)
-
-    def _own_task(self, stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run ``work`` until the stop. One that ends by an error is logged, and ends nothing else."""
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_log_error)
-
-        async def cancel() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-        stack.push_async_callback(cancel)
-        return task
-
-
-def _log_error(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("Task %s ended by an error", task.get_name(), exc_info=error)

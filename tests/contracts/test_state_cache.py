@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from redis import Redis as Client
 from tests.servers import Redis
 
-from vnpy_core.config.settings import CacheSettings
+from vnpy_core.config.data_settings import CacheSettings
 from vnpy_core.data.cache.adapters import open_state_cache
 from vnpy_core.data.cache.memory import Entries, MemoryStateCache
 from vnpy_core.data.cache.redis import WRITE_SCRIPT, RedisStateCache

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from tests import facts
 from vnpy_core.bus.message_bus import MessageBus
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.data.journal import Journal
 from vnpy_core.enums import OrderStatus
 from vnpy_core.events import Event

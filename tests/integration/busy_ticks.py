@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tests import facts
-from vnpy_core.config.settings import HistorySettings
+from vnpy_core.config.data_settings import HistorySettings
 from vnpy_core.data.history.influx import InfluxHistory
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.events import Event

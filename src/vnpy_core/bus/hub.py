@@ -15,7 +15,7 @@ from vnpy_core.bus.groups import Groups
 from vnpy_core.bus.messages import Ack, CloseCode, Command, Gap, Ping, Pong, Refused, Subscribe, Unsubscribe
 from vnpy_core.bus.session import Session
 from vnpy_core.bus.subscription import Subscription, topic_fault
-from vnpy_core.config.settings import WebSocketSettings
+from vnpy_core.config.bus_settings import WebSocketSettings
 from vnpy_core.errors import NotFound
 from vnpy_core.events import INTERNAL_TOPICS, Event
 from vnpy_core.models import now_timestamp

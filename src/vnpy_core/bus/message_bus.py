@@ -8,7 +8,7 @@ from vnpy_core.bus.inbound import CommandHandler, CommandListener
 from vnpy_core.bus.market import MarketSender
 from vnpy_core.bus.memory import Delivery, MemoryTransport
 from vnpy_core.bus.transports import make_transport
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.data.sink import FollowedJournal
 from vnpy_core.events import Event
 from vnpy_core.models import Bar, Tick

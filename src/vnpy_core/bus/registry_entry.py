@@ -7,7 +7,8 @@ from vnpy_core import __version__
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.bus.registry_redis import RedisRegistry
-from vnpy_core.config.settings import RegistrySettings, VnPyCoreConfig
+from vnpy_core.config.bus_settings import RegistrySettings
+from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.redis_server import RedisServer
 from vnpy_core.enums import ServiceStatus
 from vnpy_core.models import ServiceInstance, now_timestamp

@@ -3,7 +3,7 @@
 from pydantic import SecretStr
 
 from vnpy_core.bus.memory import MemoryTransport
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.errors import ConfigError
 from vnpy_core.ports import BusTransport
 

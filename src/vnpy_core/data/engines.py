@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from vnpy_core.config.settings import DatabaseSettings
+from vnpy_core.config.data_settings import DatabaseSettings
 from vnpy_core.errors import ConfigError
 
 _DIALECTS = {"mariadb": "mysql", "postgres": "postgresql"}

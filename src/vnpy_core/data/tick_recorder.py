@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from vnpy_core.config.settings import HistorySettings
+from vnpy_core.config.data_settings import HistorySettings
 from vnpy_core.data.spool.spool import Spool
 from vnpy_core.data.tick_drain import TickDrain
 from vnpy_core.errors import CoreError

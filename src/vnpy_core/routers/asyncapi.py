@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from vnpy_core import __version__
 from vnpy_core.bus import messages
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.enums import Exchange, Interval
 from vnpy_core.events import LOG_TOPICS, PUBLIC_FACT_TOPICS
 from vnpy_core.models import FACTS, Alert, Bar, Log, Model, Strategy, Tick

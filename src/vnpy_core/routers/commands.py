@@ -19,7 +19,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.data.journal_file import Latest
 from vnpy_core.errors import (
     Conflict,

@@ -12,7 +12,7 @@ from vnpy_core.bus.encoding import JSON, MSGPACK, Encoding, Wire
 from vnpy_core.bus.hub import PAGE, WebSocketHub
 from vnpy_core.bus.messages import CloseCode
 from vnpy_core.bus.session import Session
-from vnpy_core.config.settings import WebSocketSettings
+from vnpy_core.config.bus_settings import WebSocketSettings
 from vnpy_core.enums import Direction, Exchange, Offset, OrderStatus, OrderType
 from vnpy_core.errors import NotFound
 from vnpy_core.events import Event

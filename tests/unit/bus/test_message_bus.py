@@ -17,7 +17,7 @@ from vnpy_core.bus.market import MarketSender
 from vnpy_core.bus.memory import MemoryTransport
 from vnpy_core.bus.message_bus import MessageBus
 from vnpy_core.bus.transports import make_transport
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.data.journal_file import JournalRecord
 from vnpy_core.errors import ConfigError, DataRejected, Unavailable
 from vnpy_core.events import Event, topic_of
@@ -507,7 +507,7 @@ class Missing(MetaPathFinder):
 sys.meta_path.insert(0, Missing())
 from pydantic import SecretStr
 from vnpy_core.bus.message_bus import make_transport
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.errors import ConfigError
 
 assert make_transport(BusSettings()).kind == "memory"

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vnpy_core.config.settings import HistorySettings
+from vnpy_core.config.data_settings import HistorySettings
 from vnpy_core.data.adapter import VnPyDataAdapter
 from vnpy_core.data.bar_builder import BarBuilder, MinuteBar, bar_series
 from vnpy_core.data.cache.latest import LatestState

@@ -17,8 +17,8 @@ from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.config.access_settings import SecuritySettings
+from vnpy_core.config.bus_settings import WebSocketSettings
 from vnpy_core.config.risk_settings import RiskSettings
-from vnpy_core.config.settings import WebSocketSettings
 from vnpy_core.data.journal_file import JournalRecord, Latest
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import KEEP_FINAL, ReadModel

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from tests.unit.routers.memory_service import MemoryService
 
-from vnpy_core.config.settings import BusSettings
+from vnpy_core.config.bus_settings import BusSettings
 from vnpy_core.data.journal_file import JournalRecord, Latest
 from vnpy_core.errors import OutcomeUnknown, Unavailable
 from vnpy_core.models import CommandRecord, to_timestamp

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from vnpy_core.config.settings import CacheSettings
+from vnpy_core.config.data_settings import CacheSettings
 from vnpy_core.data.cache.memory import MemoryStateCache
 from vnpy_core.data.cache.redis import RedisStateCache
 from vnpy_core.data.cache.writer import CacheWriter
