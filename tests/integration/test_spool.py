@@ -89,8 +89,7 @@ async def drained(server: Influx, database: str, folder: Path) -> InfluxHistory:
     store = InfluxHistory(server.url, database)
     recorder = HistoryRecorder(store, settings(), folder)
     await recorder.start()
-    await eventually(lambda: recorder.status().stored > 0 and recorder.pending == 0)
-    await recorder.stop(30)
+    await recorder.stop(30)  # stores what waits, if anything does: the run before may have stored all
     assert (recorder.pending, recorder.dropped, recorder.refused) == (0, 0, 0)
     assert recorder.status().damaged == 0
     return store
