@@ -75,6 +75,7 @@ class CoreEventEngine(EventEngine):
         self._local = threading.local()
         self._probe_due = True
         self._processed = 0
+        self._busy_since = 0.0
         self._busy_s = 0.0
         self._busy_max_s = 0.0
         self._lags = Window()
@@ -201,6 +202,16 @@ class CoreEventEngine(EventEngine):
     def queue_depth(self) -> int:
         return self._events.qsize()
 
+    @property
+    def busy_s(self) -> float:
+        """For how long the event thread has been at one event, or one round of commands; 0: it waits for the next."""
+        since = self._busy_since
+        return perf_counter() - since if since else 0.0
+
+    @property
+    def thread_id(self) -> int | None:
+        return self._thread.ident
+
     def stats(self) -> EngineStats:
         lags, durations = self._lags.percentiles_ms(), self._durations.percentiles_ms()
         run = self._current
@@ -240,7 +251,9 @@ class CoreEventEngine(EventEngine):
         while run.active:
             event = get()
             if waiting:
+                self._busy_since = perf_counter()
                 self._lane.run()
+                self._busy_since = 0.0
             count = self._processed = self._processed + 1
             if not count & _SAMPLE_MASK:
                 self._probe_due = True
@@ -248,13 +261,14 @@ class CoreEventEngine(EventEngine):
             handlers = by_type.get(event.type, self._registry.default)
             if not handlers:
                 continue
-            began = perf_counter()
+            began = self._busy_since = perf_counter()
             for handler in handlers:
                 try:
                     handler(event)
                 except BaseException as error:  # noqa: BLE001 - the edge between the engine and everyone's handlers
                     self._failed(event.type, handler, error)
             ended = perf_counter()
+            self._busy_since = 0.0
             took = ended - began
             self._busy_s += took
             if took > self._busy_max_s:
