@@ -27,6 +27,20 @@ from vnpy_core.engine.cta import CoreCtaApp, CoreCtaEngine
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, Invalid, NotFound, StrategyFailed
 
+RANGED = '''
+from typing import Annotated
+
+from pydantic import Field
+from vnpy_ctastrategy import CtaTemplate
+
+
+class Ranged(CtaTemplate):
+    lots: Annotated[int, Field(ge=1, le=5, description="Lots")] = 1
+    parameters = ["lots"]
+
+    def on_init(self): ...
+'''
+
 PROBES = '''
 import sys
 import threading
@@ -837,7 +851,10 @@ def test_class_is_described(room: Room, cta: CoreCtaEngine) -> None:
 
     assert found == {
         "class_name": "Probe",
+        "engine": "CtaStrategy",
         "module": "strategies.probes",
+        "origin": "user",
+        "package": None,
         "file": str(room.folder / "strategies" / "probes.py"),
         "doc": "Does what its parameters say.",
         "author": "tests",
@@ -850,6 +867,22 @@ def test_class_is_described(room: Room, cta: CoreCtaEngine) -> None:
         "variables": ["ticks", "bars"],
     }
     assert [kind["class_name"] for kind in cta.describe_classes()] == sorted(cta.classes)
+    official = cta.describe_class("DoubleMaStrategy")
+    assert (official["origin"], str(official["package"]).split()[0]) == ("official", "vnpy_ctastrategy")
+
+
+def test_a_setting_is_held_to_the_ranges_of_its_class(room: Room) -> None:
+    room.strategy_file("ranged.py", RANGED)
+    cta = start(room)
+    lots = cta.describe_class("Ranged")["parameters"][0]
+    assert lots == {"name": "lots", "type": "int", "default": 1, "minimum": 1, "maximum": 5, "description": "Lots"}
+    with pytest.raises(Invalid) as refused:
+        cta.add_strategy("Ranged", "r", SYMBOL, {"lots": 6})
+    assert [error["field"] for error in refused.value.extra["errors"]] == ["lots"]
+    cta.add_strategy("Ranged", "r", SYMBOL, {"lots": 5})
+    with pytest.raises(Invalid):
+        cta.edit_strategy("r", {"lots": 0})
+    assert cta.get_state("r")["parameters"] == {"lots": 5}
 
 
 # -- what is told

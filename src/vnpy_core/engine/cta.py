@@ -9,9 +9,10 @@ from typing import Any
 from vnpy.trader import utility
 from vnpy_ctastrategy import CtaStrategyApp, CtaTemplate
 
-from vnpy_core.engine.cta_classes import parameter_defaults
+from vnpy_core.engine.class_info import parameter_defaults
 from vnpy_core.engine.cta_init import Initialisation, failed
 from vnpy_core.engine.cta_state import saveable_variables
+from vnpy_core.engine.parameter_ranges import ranges_of
 from vnpy_core.engine.setting_check import checked
 from vnpy_core.engine.single_writer import on_event_thread
 from vnpy_core.engine.vn_enums import to_vn
@@ -87,7 +88,7 @@ class CoreCtaEngine(Initialisation):
         if saved and (unknown := setting.keys() - defaults.keys()):
             self.write_log(f"{strategy_name}: {class_name} has no parameter {sorted(unknown)} any more", level=WARNING)
             setting = {name: value for name, value in setting.items() if name in defaults}
-        own = checked(setting, defaults, of=f"strategy {strategy_name!r}")
+        own = checked(setting, defaults, of=f"strategy {strategy_name!r}", ranges=ranges_of(kind, setting))
         try:
             strategy = kind(self, strategy_name, vt_symbol, copy.deepcopy(own))
         except BaseException as error:
@@ -214,8 +215,9 @@ class CoreCtaEngine(Initialisation):
         Raises:
             Invalid: ``errors`` says what is wrong with which parameter.
         """
-        defaults = parameter_defaults(type(self.strategy_of(strategy_name)))
-        own = checked(setting, defaults, of=f"strategy {strategy_name!r}")
+        kind = type(self.strategy_of(strategy_name))
+        ranges = ranges_of(kind, setting)
+        own = checked(setting, parameter_defaults(kind), of=f"strategy {strategy_name!r}", ranges=ranges)
         return {**copy.deepcopy(self.strategy_setting[strategy_name]["setting"]), **own}
 
     # -- vn.py's setting file

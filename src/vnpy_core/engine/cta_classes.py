@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from logging import ERROR, INFO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypedDict
+from typing import Any
 
 import vnpy_ctastrategy.strategies
 from vnpy.event import Event
@@ -16,31 +16,12 @@ from vnpy.trader.object import LogData
 from vnpy_ctastrategy import APP_NAME, CtaEngine, CtaTemplate, TargetPosTemplate
 from vnpy_ctastrategy.base import EVENT_CTA_LOG
 
-from vnpy_core.engine.plain import jsonable
-from vnpy_core.engine.setting_check import nearest, type_name
+from vnpy_core.engine.class_info import USER_PACKAGE, ClassInfo, describe
+from vnpy_core.engine.setting_check import nearest
 from vnpy_core.errors import NotFound
 
-USER_PACKAGE = "strategies"
 EXAMPLES_PACKAGE = "vnpy_ctastrategy.strategies"
 _SUFFIXES = (".py", ".pyd", ".so")
-
-
-class ParameterInfo(TypedDict):
-    name: str
-    type: str
-    default: Any
-
-
-class ClassInfo(TypedDict):
-    """A strategy class as a client sees it; ``file`` is absolute, ``doc`` the class's own docstring."""
-
-    class_name: str
-    module: str
-    file: str
-    doc: str
-    author: str
-    parameters: list[ParameterInfo]
-    variables: list[str]
 
 
 class ClassCatalogue(CtaEngine):
@@ -112,27 +93,10 @@ class ClassCatalogue(CtaEngine):
         """Raises:
         NotFound: there is no class of that name.
         """
-        kind = self.strategy_class(class_name)
-        return ClassInfo(
-            class_name=kind.__name__,
-            module=kind.__module__,
-            file=str(getattr(sys.modules.get(kind.__module__), "__file__", "") or ""),
-            doc=inspect.cleandoc(kind.__doc__ or ""),
-            author=str(kind.author),
-            parameters=[
-                ParameterInfo(name=name, type=type_name(default), default=jsonable(default))
-                for name, default in parameter_defaults(kind).items()
-            ],
-            variables=[str(name) for name in kind.variables],
-        )
+        return describe(self.strategy_class(class_name), APP_NAME)
 
     def describe_classes(self) -> list[ClassInfo]:
         return [self.describe_class(name) for name in sorted(self.classes)]
-
-
-def parameter_defaults(kind: type[CtaTemplate]) -> dict[str, Any]:
-    """Return the defaults of the parameters; ``None`` for one that only the constructor sets."""
-    return {str(name): getattr(kind, name, None) for name in kind.parameters}
 
 
 def _strategy_classes(names: Mapping[str, Any]) -> Iterator[type[CtaTemplate]]:

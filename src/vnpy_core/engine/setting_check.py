@@ -3,8 +3,10 @@
 import math
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import Any
 
+from vnpy_core.engine.parameter_ranges import ParameterRange
 from vnpy_core.engine.plain import jsonable
 from vnpy_core.errors import Invalid
 
@@ -19,14 +21,21 @@ def type_name(default: Any) -> str:
     return next((kind for kind in _JSON_TYPES if isinstance(default, kind)), type(default)).__name__
 
 
-def checked(setting: Mapping[str, Any], defaults: Mapping[str, Any], *, of: str) -> dict[str, Any]:
+def checked(
+    setting: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    *,
+    of: str,
+    ranges: Mapping[str, ParameterRange] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Return a copy of ``setting`` in the types of ``defaults``. ``of`` says in messages what it is the setting of.
 
     An int takes a whole float, a float takes an int; a bool takes nothing but a bool, and nothing else takes a bool.
     A default of ``None`` says nothing about the type.
 
     Raises:
-        Invalid: ``errors`` has one entry a field: unknown (with the nearest known name), or of the wrong type.
+        Invalid: ``errors`` has one entry a field: unknown (with the nearest known name), of the wrong type, or out of
+            its range.
     """
     found: dict[str, Any] = {}
     errors: list[dict[str, str]] = []
@@ -36,6 +45,8 @@ def checked(setting: Mapping[str, Any], defaults: Mapping[str, Any], *, of: str)
             continue
         try:
             found[name] = _converted(value, defaults[name])
+            if name in ranges:
+                ranges[name].require(found[name])
         except ValueError as error:
             errors.append({"field": name, "message": str(error)})
     refuse(errors, of=of)

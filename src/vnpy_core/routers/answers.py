@@ -170,19 +170,31 @@ class Removed(msgspec.Struct, frozen=True, kw_only=True):
     removed: bool = True
 
 
-class StrategyParameter(msgspec.Struct, frozen=True, kw_only=True):
+class StrategyParameter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A parameter, and the range that its class gives it, if it gives one."""
+
     name: Annotated[str, msgspec.Meta(examples=["fast_window"])]
     type: Annotated[str, msgspec.Meta(examples=["int", "float", "str", "bool", "any"])]
     default: Any
+    minimum: float | None = None
+    maximum: float | None = None
+    exclusive_minimum: float | None = None
+    exclusive_maximum: float | None = None
+    multiple_of: float | None = None
+    choices: list[Any] | None = None
+    description: str | None = None
 
 
 class StrategyClass(msgspec.Struct, frozen=True, kw_only=True):
-    """A class that strategies can be made of: one of vn.py's examples, or of the user's folder."""
+    """A class that strategies can be made of: an installed package's, of the user's folder, or uploaded."""
 
     class_name: Annotated[str, msgspec.Meta(examples=["DoubleMaStrategy"])]
+    engine: Annotated[str, msgspec.Meta(description="vn.py's engine that runs it", examples=["CtaStrategy"])]
     module: str
+    origin: Annotated[str, msgspec.Meta(examples=["official", "user", "uploaded"])]
+    package: Annotated[str | None, msgspec.Meta(description="The installed package it is of, with its version")]
     file: str
-    doc: str
+    doc: Annotated[str, msgspec.Meta(description="Its docstring, or its file's")]
     author: str
     parameters: list[StrategyParameter]
     variables: list[str]
@@ -190,6 +202,7 @@ class StrategyClass(msgspec.Struct, frozen=True, kw_only=True):
 
 class ClassPage(msgspec.Struct, frozen=True, kw_only=True):
     classes: list[StrategyClass]
+    broken_files: Annotated[Mapping[str, str], msgspec.Meta(description="Not loaded: path, and why, with traceback")]
     next_cursor: NextCursor
 
 

@@ -163,7 +163,8 @@ SERVICE = models.ServiceInstance(
     health_check_url="http://10.0.0.12:8006/health/ready", weight=100, register_time=_AT, last_heartbeat=_AT,
 )  # fmt: skip
 STRATEGY_CLASS = answers.StrategyClass(
-    class_name="DoubleMaStrategy", module="vnpy_ctastrategy.strategies.double_ma_strategy",
+    class_name="DoubleMaStrategy", engine="CtaStrategy", module="vnpy_ctastrategy.strategies.double_ma_strategy",
+    origin="official", package="vnpy_ctastrategy 1.4.1",
     file="/site-packages/vnpy_ctastrategy/strategies/double_ma_strategy.py", doc="", author="VeighNa",
     parameters=[
         answers.StrategyParameter(name="fast_window", type="int", default=10),

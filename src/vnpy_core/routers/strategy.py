@@ -31,11 +31,14 @@ def _add_classes(router: APIRouter, service: Service) -> None:
         "/classes",
         operation_id="list_strategy_classes",
         summary="List the strategy classes / 查询策略类",
-        responses=answer(ClassPage(classes=[examples.STRATEGY_CLASS], next_cursor=None), "The classes / 策略类列表"),
+        responses=answer(
+            ClassPage(classes=[examples.STRATEGY_CLASS], broken_files={}, next_cursor=None), "The classes / 策略类列表"
+        ),
         dependencies=NO_QUERY,
     )
     async def list_strategy_classes() -> Response:
-        return json_response(msgspec.json.encode({"classes": service.strategies.classes(), "next_cursor": None}))
+        found = {"classes": service.strategies.classes(), "broken_files": dict(service.strategies.broken_files())}
+        return json_response(msgspec.json.encode({**found, "next_cursor": None}))
 
     @router.get(
         "/classes/{class_name}",

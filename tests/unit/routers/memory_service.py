@@ -271,6 +271,9 @@ class Strategies:
     def classes(self) -> list[dict[str, Any]]:
         return [msgspec.to_builtins(examples.STRATEGY_CLASS)]
 
+    def broken_files(self) -> Mapping[str, str]:
+        return {}
+
     def class_detail(self, class_name: str) -> dict[str, Any]:
         if class_name != examples.STRATEGY_CLASS.class_name:
             raise NotFound(f"There is no strategy class {class_name!r}.")

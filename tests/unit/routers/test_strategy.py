@@ -11,7 +11,8 @@ DEMO = {"class_name": "DoubleMaStrategy", "strategy_name": "demo", "vt_symbol": 
 
 async def test_classes_are_listed_with_their_parameters(api: Api) -> None:
     described = msgspec.to_builtins(examples.STRATEGY_CLASS)
-    assert await api.get("/strategies/classes") == {"classes": [described], "next_cursor": None}
+    listed = {"classes": [described], "broken_files": {}, "next_cursor": None}
+    assert await api.get("/strategies/classes") == listed
     assert await api.get("/strategies/classes/DoubleMaStrategy") == described
     await api.get("/strategies/classes/Nobody", expect=404)
 
