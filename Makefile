@@ -69,6 +69,7 @@ services:
 docs: install
 	$(BIN)/python docs/write_configuration.py
 	$(BIN)/python docs/write_order_refusals.py
+	$(BIN)/python docs/write_metrics.py
 
 UV := $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url pyproject.toml

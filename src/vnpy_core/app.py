@@ -11,7 +11,6 @@ from starlette.routing import WebSocketRoute
 
 from vnpy_core import __version__
 from vnpy_core.errors import CoreError
-from vnpy_core.monitoring.metrics import render_metrics
 from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.calendar import create_calendar_router
@@ -61,7 +60,7 @@ def create_app(service: Service) -> FastAPI:
     ):
         app.include_router(router, prefix=API_PREFIX)
     app.include_router(create_health_router(service))
-    app.include_router(create_metrics_router(service, render_metrics))
+    app.include_router(create_metrics_router(service))
     app.include_router(create_documentation_router())
     app.include_router(create_login_router())
     app.router.routes.append(vendor_mount())

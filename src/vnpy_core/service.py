@@ -33,6 +33,8 @@ from vnpy_core.errors import CoreError
 from vnpy_core.models import now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health, Sink, guard_database, guard_journal
 from vnpy_core.monitoring.loop_watch import LoopWatch
+from vnpy_core.monitoring.registry import MetricsRegistry
+from vnpy_core.monitoring.wiring import add_metrics
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
@@ -97,6 +99,7 @@ class VnPyCoreService:
         self._port = config.service.port if port is None else port
         self.started: str | None = None
         self.sinks: dict[str, Sink] = {}
+        self.metrics = MetricsRegistry()
         self._on_stage = on_stage or (lambda name: None)
         self._stages = Stages()
         self._leaving = self._stopping = False
@@ -111,6 +114,7 @@ class VnPyCoreService:
             await self._stages.close()
             raise
         self.started = now_timestamp()
+        add_metrics(self, self._health)
         self.registry.notify()
         self._on_stage("ready")
 
@@ -289,7 +293,7 @@ class VnPyCoreService:
         await self.strategies.settled()
 
     async def status(self) -> SystemStatus:
-        return await self._health.status()
+        return self._health.status()
 
     def liveness(self) -> Liveness:
         return self._health.liveness()

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Protocol
@@ -12,6 +13,7 @@ import msgspec
 from vnpy_core.bus.news import Echo, news
 from vnpy_core.errors import Unavailable
 from vnpy_core.events import Event
+from vnpy_core.instruments import SLOW_S, Histogram
 from vnpy_core.models import Model
 
 _BATCH = 2000  # facts a commit
@@ -94,6 +96,8 @@ class Pipeline:
         self._company_over: asyncio.TimerHandle | None = None
         self._closing = asyncio.Event()
         self._committed = self._published = self._subscriber_errors = 0
+        self.commit_seconds = Histogram(SLOW_S)
+        self.published_by_kind: Counter[type[Model]] = Counter()
         self._echoes = dict.fromkeys(Echo, 0)
 
     @property
@@ -267,7 +271,9 @@ class Pipeline:
 
     async def _write(self, batch: list[_Pending]) -> None:
         if batch:
+            began = time.perf_counter()
             await self._journal.append([pending.event for pending in batch])
+            self.commit_seconds.observe(time.perf_counter() - began)
         else:
             await self._journal.check()
 
@@ -316,6 +322,7 @@ class Pipeline:
     def _publish(self, events: Sequence[Event]) -> None:
         self._read_model.apply(events)
         self._published += len(events)
+        self.published_by_kind.update([type(event.data) for event in events])
         for callback in self._subscribers:
             try:
                 callback(events)

@@ -14,6 +14,7 @@ from vnpy.event import EVENT_TIMER, Event, EventEngine
 from vnpy_core.engine.command_lane import CommandLane, fulfil
 from vnpy_core.engine.handlers import Handler, HandlerTable, name_of
 from vnpy_core.engine.measurements import EngineStats, ErrorLedger, Window
+from vnpy_core.instruments import Histogram, Reading
 from vnpy_core.models import Alert, now_timestamp
 
 __all__ = ["EVENT_CORE_ALERT", "QUEUE_ALERT_ID", "CoreEventEngine", "EngineStats"]
@@ -25,6 +26,7 @@ QUEUE_ALERT_ID = "event_queue_depth"
 _WAKE, _PROBE, _MARK, _STOP = "eCore:wake", "eCore:probe", "eCore:mark", "eCore:stop"
 _SAMPLE_MASK = 15
 _STALL_LOG_S = 5.0
+_SLOW_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _STOP_ROUNDS = 3
 
 P = ParamSpec("P")
@@ -76,10 +78,14 @@ class CoreEventEngine(EventEngine):
         self._probe_due = True
         self._processed = 0
         self._busy_since = 0.0
+        self._marks = 0
         self._busy_s = 0.0
         self._busy_max_s = 0.0
         self._lags = Window()
         self._durations = Window()
+        self._lag_histogram = Histogram()
+        self._slow = Histogram(_SLOW_S)
+        self._slow_over_s = 0.0
         self._errors = ErrorLedger()
 
     def put(self, event: Event) -> None:
@@ -212,6 +218,16 @@ class CoreEventEngine(EventEngine):
     def thread_id(self) -> int | None:
         return self._thread.ident
 
+    def lag_seconds(self) -> Reading:
+        """Return how late events were dispatched, in the sample that ``stats`` is of too."""
+        return self._lag_histogram.read()
+
+    def handler_seconds(self) -> Reading:
+        """Return what the handlers of each event took; one without handlers took no time."""
+        slow = self._slow.read()
+        quick = max(0, self._processed + self._marks - slow.count)
+        return Reading(slow.bounds, tuple(quick + count for count in slow.cumulative), self._busy_s)
+
     def stats(self) -> EngineStats:
         lags, durations = self._lags.percentiles_ms(), self._durations.percentiles_ms()
         run = self._current
@@ -271,27 +287,41 @@ class CoreEventEngine(EventEngine):
             self._busy_since = 0.0
             took = ended - began
             self._busy_s += took
-            if took > self._busy_max_s:
-                self._busy_max_s = took
+            if took > self._slow_over_s:
+                self._took_long(took)
             if not count & _SAMPLE_MASK:
                 self._durations.add(ended, took)
 
-    def _on_wake(self, event: Event) -> None:
+    def _took_long(self, took: float) -> None:
+        """Take note of the longest time, and of each over a millisecond: so few that all others pay one comparison."""
+        if took > self._busy_max_s:
+            self._busy_max_s = took
+        self._slow_over_s = min(self._busy_max_s, _SLOW_S[0])
+        if took > _SLOW_S[0]:
+            self._slow.observe(took)
+
+    def _not_counted(self) -> None:
+        """What is dispatched is a mark and no event."""
         self._processed -= 1
+        self._marks += 1
+
+    def _on_wake(self, event: Event) -> None:
+        self._not_counted()
         self._lane.awake()
         self._lane.run()
 
     def _on_probe(self, event: Event) -> None:
-        self._processed -= 1
+        self._not_counted()
         now = perf_counter()
         self._lags.add(now, now - event.data)
+        self._lag_histogram.observe(now - event.data)
 
     def _on_mark(self, event: Event) -> None:
-        self._processed -= 1
+        self._not_counted()
         event.data.set()
 
     def _on_stop(self, event: Event) -> None:
-        self._processed -= 1
+        self._not_counted()
         run: _Run = event.data
         if self.queue_depth and run.rounds:
             run.rounds -= 1  # once more, for what the last handlers have put, such as their log lines

@@ -167,7 +167,7 @@ class Health:
         ]
         return Readiness(ready=self.is_ready(), dependencies=dependencies)
 
-    async def status(self) -> SystemStatus:
+    def status(self) -> SystemStatus:
         service = self._service
         stats = service.host.stats()
         bridge = service.host.bridge.stats()

@@ -1,12 +1,10 @@
 """The system routes: is it alive, is it ready, how is it, and who else is there."""
 
-from collections.abc import Callable, Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from vnpy_core.models import Strategy
-from vnpy_core.reports import Liveness, Readiness, SystemStatus
+from vnpy_core.reports import Liveness, Readiness
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import ServicePage, SessionEnded, SessionPage
 from vnpy_core.routers.openapi import answer
@@ -24,8 +22,6 @@ oldest event that waits for it. All on one page.
 
 `/ws` 的全部连接、订阅及是否跟得上：`lag_ms` 为最早一条待发送事件的等待时间。全部在一页内返回。"""
 
-# Of the state, the strategies and the header Accept: the metrics and their content type.
-RenderMetrics = Callable[[SystemStatus, Iterable[Strategy], str], tuple[bytes, str]]
 SessionPath = Annotated[str, Path(description="Session / 会话", examples=["ws-1"])]
 
 
@@ -128,14 +124,13 @@ def create_health_router(service: Service) -> APIRouter:
     return router
 
 
-def create_metrics_router(service: Service, render: RenderMetrics) -> APIRouter:
+def create_metrics_router(service: Service) -> APIRouter:
     """Return ``/metrics``. It is no part of the API that OpenAPI describes: its format is that of Prometheus."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/metrics")
     async def get_metrics(request: Request) -> Response:
-        strategies = [each.data for each in service.read_model.strategies.values() if isinstance(each.data, Strategy)]
-        content, content_type = render(await service.status(), strategies, request.headers.get("accept", ""))
+        content, content_type = service.metrics.render(request.headers.get("accept", ""))
         return Response(content, headers={"content-type": content_type})
 
     return router

@@ -5,6 +5,7 @@ import logging
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -529,6 +530,25 @@ def test_stats_tell_depth_lag_and_handler_time(engine: CoreEventEngine) -> None:
     assert 0 < stats.handler_max_ms <= stats.handler_ms
     assert stats.handler_p50_ms is not None
     assert stats.stalled_s == 0
+
+
+def test_what_handlers_take_is_counted_by_bucket_and_never_less_than_before(engine: CoreEventEngine) -> None:
+    engine.register("slow", lambda event: time.sleep(0.02))
+    engine.start()
+    for number in range(200):
+        engine.put(Event("slow" if number % 100 == 0 else "quick"))
+    assert engine.drain(10)
+    reading = engine.handler_seconds()
+    at_most = dict(zip(reading.bounds, reading.cumulative, strict=False))
+    assert reading.count - at_most[0.01] == 2
+    assert at_most[0.001] >= 198
+    assert reading.sum == pytest.approx(engine.stats().handler_ms / 1000)
+    assert engine.lag_seconds().count >= 1
+    engine.call(lambda: time.sleep(0.02)).result(10)  # a command is no event
+    assert engine.drain(10)
+    later = engine.handler_seconds()
+    assert all(now >= before for now, before in zip(later.cumulative, reading.cumulative, strict=True))
+    assert later.count - later.cumulative[2] == 2
 
 
 def test_a_blocked_event_thread_shows_as_stalled() -> None:

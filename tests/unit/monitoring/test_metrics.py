@@ -8,13 +8,22 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from vnpy_core.enums import GatewayState, StrategyState
-from vnpy_core.monitoring.metrics import render_metrics
+from vnpy_core.monitoring.metrics import process_metrics, status_metrics, strategy_metrics
+from vnpy_core.monitoring.registry import MetricsRegistry
 from vnpy_core.reports import SinkStatus, SystemStatus
 from vnpy_core.routers import examples
 
 
+def registry_of(status: SystemStatus, *strategies: Any) -> MetricsRegistry:
+    registry = MetricsRegistry()
+    registry.add("status", lambda: status_metrics(status))
+    registry.add("strategies", lambda: strategy_metrics(strategies))
+    registry.add("process", process_metrics)
+    return registry
+
+
 def samples(status: SystemStatus, *strategies: Any) -> dict[str, dict[tuple[str, ...], float]]:
-    content, content_type = render_metrics(status, strategies)
+    content, content_type = registry_of(status, *strategies).render()
     assert content_type.startswith("text/plain; version=0.0.4")
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for family in parse(content.decode()):
@@ -67,7 +76,7 @@ def test_the_process_is_told_of() -> None:
 
 
 def test_openmetrics_is_spoken_to_whoever_asks_for_it() -> None:
-    content, content_type = render_metrics(examples.SYSTEM, [], "application/openmetrics-text; version=1.0.0")
+    content, content_type = registry_of(examples.SYSTEM).render("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     families = list(parse_openmetrics(content.decode()))
     names = {family.name for family in families}

@@ -41,6 +41,8 @@ from vnpy_core.models import (
     Tick,
     to_timestamp,
 )
+from vnpy_core.monitoring.metrics import status_metrics, strategy_metrics
+from vnpy_core.monitoring.registry import MetricsRegistry
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers import examples, risk_examples
 from vnpy_core.routers.reconciliation import DRIFT, EXAMPLE
@@ -507,6 +509,9 @@ class MemoryService:
         self.live, self.ready = examples.LIVENESS, examples.READINESS
         self.access = AccessControl(security or SECURITY, KeyRing([KEY]), MemoryAccess(), self.pipeline.emit)
         self.status_error: CoreError | None = None
+        self.metrics = MetricsRegistry()
+        self.metrics.add("status", lambda: status_metrics(self._status()))
+        self.metrics.add("strategies", lambda: strategy_metrics(self._strategies()))
 
     async def restore(self) -> None:
         """Take up what its journal holds, as after a restart."""
@@ -521,6 +526,12 @@ class MemoryService:
         await self.pipeline.drain()
 
     async def status(self) -> SystemStatus:
+        return self._status()
+
+    def _strategies(self) -> list[Strategy]:
+        return [each.data for each in self.read_model.strategies.values() if isinstance(each.data, Strategy)]
+
+    def _status(self) -> SystemStatus:
         if self.status_error is not None:
             raise self.status_error
         return msgspec.structs.replace(examples.SYSTEM, sessions=self.hub.statuses())

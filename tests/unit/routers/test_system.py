@@ -169,8 +169,17 @@ async def test_the_metrics_are_told_to_whoever_may_read_the_system(api: Api) -> 
     assert f'vnpy_core_strategies{{state="{examples.STRATEGY.state}"}} 1.0' in lines
     stranger = await api.http.get("http://core/metrics", headers={"Authorization": "Bearer nobody's"})
     assert stranger.status_code == 401
+
+
+async def test_the_other_metrics_are_told_while_one_source_fails(api: Api) -> None:
+    await api.service.tell(examples.STRATEGY)
     api.service.status_error = Unavailable("The journal is not open.")
-    assert (await api.http.get("http://core/metrics")).status_code == 503
+    response = await api.http.get("http://core/metrics")
+    assert response.status_code == 200
+    lines = response.text.splitlines()
+    assert 'vnpy_core_metrics_source_errors_total{source="status"} 1.0' in lines
+    assert f'vnpy_core_strategies{{state="{examples.STRATEGY.state}"}} 1.0' in lines
+    assert "vnpy_core_ready 1.0" not in lines
 
 
 async def test_whoever_comes_to_the_root_is_led_to_the_documentation(api: Api) -> None:
