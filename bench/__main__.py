@@ -51,10 +51,9 @@ or half the time.
 - **InfluxDB**: ticks with five levels, given as numpy columns, which the store makes into lines while the clock runs;
   the loader posts lines, as they are or packed, that were made before. New series each time, one of them read back.
 - **State cache**: a private Redis; "there" is when it has acknowledged.
-- **VnPy Core**: `vnpy-core run`, one process, every default kept but four: the simulated market and the demo strategy
-  are replaced by `bench.gateway.BenchGateway`, whose resting orders are nobody's, so that it is not reconciled with;
-  and the limits of vn.py's RiskManager are lifted, because they would refuse the load (the rules still run). Start
-  and memory are measured with no configuration at all.
+- **VnPy Core**: `vnpy-core run`, one process, every default kept but three: the simulated market and the demo
+  strategy are replaced by `bench.gateway.BenchGateway`, and the limits of vn.py's RiskManager are lifted, because they
+  would refuse the load (the rules still run). Start and memory are measured with no configuration at all.
 - **vnpy_webtrader**: its two processes as its own window starts them: a headless vn.py with `BenchGateway` and its
   `WebEngine` alone (no other app, no risk rules, no log to disk or screen), and `python -m uvicorn` with uvicorn's
   defaults (uvloop, httptools, websockets). Its event loop is set when the application starts

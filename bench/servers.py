@@ -97,7 +97,6 @@ def product(folder: Path, config: str = "") -> Iterator[Server]:
 [gateways.BENCH]
 class = "bench.gateway.BenchGateway"
 auto_connect = true
-reconcile = "off"  # its resting orders are nobody's: with the default no order would be taken
 [gateways.BENCH.setting]
 control = "{control}"
 orders = {RESTING_ORDERS}

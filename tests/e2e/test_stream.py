@@ -28,7 +28,7 @@ demo = false
 [gateways.CHATTY]
 class = "chatty.ChattyGateway"
 auto_connect = true
-reconcile = "off"
+reconcile_timeout_s = 1.0
 [gateways.CHATTY.setting]
 orders_per_second = 700
 """

@@ -160,7 +160,7 @@ class Health:
                 name="registry", needed=False, state="UP" if registry.healthy else "DEGRADED", detail=registry.detail
             )
         )
-        compared = {each.gateway_name: each for each in service.life.reconciler.results()}
+        compared = {each.gateway_name: each for each in service.life.reconciler.states()}
         dependencies += [
             gateway_dependency(status, compared[status.gateway_name], service.life.is_wanted(status.gateway_name))
             for status in service.host.gateways.statuses()

@@ -16,7 +16,8 @@ from vnpy_core.errors import Conflict, NotFound
 from vnpy_core.events import Event
 from vnpy_core.models import Alert, Contract, GatewayStatus, Model, Order, Position, Strategy, Trade, now_timestamp
 from vnpy_core.trading.drift_sides import Drift, DriftState, Key, Sides, Tables
-from vnpy_core.trading.reconciliation import Reconciliation, effect_of
+from vnpy_core.trading.expected_positions import effect_of
+from vnpy_core.trading.reconciliation import Reconciliation
 
 logger = logging.getLogger(__name__)
 

@@ -82,7 +82,7 @@ class GatewayLife:
         markets = Markets(host, self._calendar)
         self.feeds = FeedWatch(settings, host, pipeline, markets.trades, clock=loop.time, ask_again=gateways.ask_again)
         self.drift = DriftWatch(
-            settings, self.reconciler.results, pipeline, read_model, clock=loop.time, kept=data_dir / "drift.json"
+            settings, self.reconciler.states, pipeline, read_model, clock=loop.time, kept=data_dir / "drift.json"
         )
         self._tasks = [
             loop.create_task(self.feeds.run(), name="feed watch"),

@@ -14,17 +14,16 @@ from vnpy_core.enums import GatewayState
 from vnpy_core.errors import Conflict, CoreError, NotFound
 from vnpy_core.events import Event
 from vnpy_core.models import Alert, GatewayStatus, Model, Order, OrderIntent, now_timestamp
+from vnpy_core.trading.comparison import Comparison
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.reconciliation import (
     Difference,
     Known,
-    Question,
     Reconciliation,
     Reported,
     Resolution,
     State,
     Tables,
-    compare,
     take_known,
 )
 
@@ -35,6 +34,8 @@ RECHECK_S = 1.0
 _ONLINE = frozenset({GatewayState.CONNECTED, GatewayState.STALE})
 # vn.py's engines write their name before the strategy's or the algorithm's into an order's reference.
 OUR_ENGINES = ("CtaStrategy_", "AlgoTrading_", "PortfolioStrategy_", "SpreadTrading_")
+_KINDS = ("intent", "order", "position", "account")
+
 
 class Gate(Protocol):
     """The gateways, as far as their orders are held."""
@@ -45,7 +46,7 @@ class Gate(Protocol):
 
 
 class Reports(Protocol):
-    def copy(self, gateway_name: str) -> Reported | None: ...
+    def since(self, gateway_name: str, began: str | None, version: int) -> Reported | None: ...
 
 
 class Intents(Protocol):
@@ -99,6 +100,7 @@ class Reconciler:
         self._known: dict[str, Known] = {name: take_known(tables, name) for name in self._settings}
         self._states: dict[str, GatewayState] = {}
         self._runs: dict[str, asyncio.Task[None]] = {}
+        self._comparisons: dict[str, Comparison] = {}
         self._alerts: set[str] = set()
         self._changed = asyncio.Event()
         self._results = {name: self._waiting(name) for name in self._settings}
@@ -107,17 +109,20 @@ class Reconciler:
         gate.gate(list(self._settings), [n for n, each in self._settings.items() if each.reconcile == "required"])
         pipeline.subscribe(self._on_events)
 
-    def results(self) -> list[Reconciliation]:
-        """Return how it stands with each gateway, in the order of the configuration."""
+    def states(self) -> list[Reconciliation]:
+        """Return how it stands with each gateway, in the order of the configuration. While one is looked at, only
+        what holds it up is among its differences."""
         return list(self._results.values())
 
-    def result(self, name: str) -> Reconciliation:
-        """Raises:
-        NotFound: no such gateway.
-        """
-        if name not in self._results:
-            raise NotFound(f"There is no gateway {name!r}. Known: {', '.join(self._results) or 'none'}.")
-        return self._results[name]
+    def results(self) -> list[Reconciliation]:
+        """Return the same with every difference, which costs as much as was told."""
+        return [self._whole(name) for name in self._results]
+
+    def _whole(self, name: str) -> Reconciliation:
+        result, comparison = self._results[name], self._comparisons.get(name)
+        if comparison is None or result.state != "DIFFERENT":
+            return result
+        return msgspec.structs.replace(result, differences=_sorted([*result.differences, *comparison.settled()]))
 
     async def accept(self, name: str) -> Reconciliation:
         """Take orders in spite of the differences. An order that is missing stays as it is, and does not hold up the
@@ -127,11 +132,13 @@ class Reconciler:
             NotFound: no such gateway.
             Conflict: it is not held up by differences (``not_different``).
         """
-        result = self.result(name)
+        if name not in self._results:
+            raise NotFound(f"There is no gateway {name!r}. Known: {', '.join(self._results) or 'none'}.")
+        result = self._whole(name)
         if result.state != "DIFFERENT":
             raise Conflict(f"Gateway {name} is not held up by differences: it is {result.state}.", code="not_different")
         self._stop(name)
-        report = await self._report(name)
+        report = await self._event_thread.run(lambda: self._reports.since(name, None, 0))
         kept = self._kept.setdefault(name, Kept())
         kept.accepted = sorted({*kept.accepted, *(_mark(each) for each in result.differences if each.holds)})
         kept.open = []
@@ -141,7 +148,7 @@ class Reconciler:
             msgspec.structs.replace(each, resolution=Resolution.ACCEPTED) if each.holds else each
             for each in result.differences
         ]
-        await self._finish(name, "ACCEPTED", accepted, result.compared, report)
+        await self._finish(name, "ACCEPTED", accepted, result.compared, report.began if report is not None else None)
         return self._results[name]
 
     async def settled(self) -> None:
@@ -190,6 +197,7 @@ class Reconciler:
         )
 
     def _stop(self, name: str) -> None:
+        self._comparisons.pop(name, None)
         run = self._runs.pop(name, None)
         if run is not None:
             run.cancel()
@@ -198,12 +206,16 @@ class Reconciler:
 
     async def _run(self, name: str, known: Known) -> None:
         try:
-            late = not await self._report_is_whole(name)
+            comparison = await asyncio.to_thread(  # a hundred thousand trades take it a while
+                Comparison, known, is_current=self._is_current, is_ours=self._is_ours
+            )
+            self._comparisons[name] = comparison
+            late = not await self._report_is_whole(name, comparison)
             looked_at: object = None
-            while (report := await self._report(name)) is not None:
+            while await self._hear(name, comparison) is not None:
                 doubtful = self._doubtful(name)
-                state = report.version, [intent.intent_id for intent in doubtful]
-                if state != looked_at and await self._look(name, known, report, doubtful, late):
+                state = comparison.began, comparison.version, [intent.intent_id for intent in doubtful]
+                if state != looked_at and await self._look(name, comparison, doubtful, late):
                     return
                 looked_at = state
                 await asyncio.sleep(RECHECK_S)
@@ -214,25 +226,33 @@ class Reconciler:
             detail = f"It failed: {error!r}. Accept it, or connect again."
             self._show(msgspec.structs.replace(self._results[name], state="DIFFERENT", detail=detail))
 
-    async def _report_is_whole(self, name: str) -> bool:
+    async def _report_is_whole(self, name: str, comparison: Comparison) -> bool:
         """Wait until the venue has told everything, as far as can be known, and return whether it did so in time."""
         settings = self._settings[name]
         deadline = asyncio.get_running_loop().time() + settings.reconcile_timeout_s
         while asyncio.get_running_loop().time() < deadline:
-            report = await self._report(name)
-            if report is not None and report.is_complete:
+            news = await self._hear(name, comparison)
+            if news is not None and news.is_complete:
                 return True
-            if report is not None and report.accounts and report.quiet_s >= settings.reconcile_quiet_s:
+            if news is not None and news.accounts and news.quiet_s >= settings.reconcile_quiet_s:
                 return True
             await asyncio.sleep(POLL_S)
         return False
 
-    async def _report(self, name: str) -> Reported | None:
-        return await self._event_thread.run(lambda: self._reports.copy(name))
+    async def _hear(self, name: str, comparison: Comparison) -> Reported | None:
+        """Have ``comparison`` hear what the venue has told since it last did, and return that."""
+        began, version = comparison.began, comparison.version
+        news = await self._event_thread.run(lambda: self._reports.since(name, began, version))
+        if news is not None:
+            for _ in comparison.hear_in_parts(news):
+                await asyncio.sleep(0)
+        return news
 
     def _is_ours(self, order: Order) -> bool:
-        sent = order.client_order_id is not None or self._intents.has_sent(order.vt_orderid)
-        return sent or order.reference.startswith(OUR_ENGINES)
+        if self._intents.has_sent(order.vt_orderid) or order.reference.startswith(OUR_ENGINES):
+            return True
+        known = self._tables.orders.get(order.vt_orderid)
+        return known is not None and isinstance(known.data, Order) and known.data.client_order_id is not None
 
     def _doubtful(self, name: str) -> list[OrderIntent]:
         return [
@@ -242,31 +262,26 @@ class Reconciler:
         ]
 
     async def _look(
-        self, name: str, known: Known, report: Reported, doubtful: Sequence[OrderIntent], late: bool
+        self, name: str, comparison: Comparison, doubtful: Sequence[OrderIntent], late: bool
     ) -> bool:
         """Compare, settle what can be settled, and return whether orders are taken now."""
-        question = Question(
-            known=known, report=report, doubtful=doubtful, is_current=self._is_current, is_ours=self._is_ours
-        )
-        found = await asyncio.to_thread(compare, question)  # a hundred thousand orders take it a while
-        for difference in found:
+        judged = comparison.look(doubtful)
+        for difference in judged:
             if difference.kind == "intent":
                 await self._settle_intent(difference)
         earlier = [each for each in self._results[name].differences if each.kind == "intent"]
-        settled = {each.key for each in found}
-        found = [each for each in earlier if not each.holds and each.key not in settled] + found
+        settled = {each.key for each in judged}
+        judged = [each for each in earlier if not each.holds and each.key not in settled] + judged
         kept = self._kept.setdefault(name, Kept())
-        found = self._with_what_was_open(found, kept)
-        holding = [each for each in found if each.holds]
-        counts = {
-            "intents": len(doubtful), "orders": len(report.orders), "trades": len(report.trades),
-            "positions": len(report.positions), "accounts": len(report.accounts),
-        }  # fmt: skip
-        if not holding and not (late and not report.accounts):
+        judged = self._with_what_was_open(judged, kept)
+        holding = [each for each in judged if each.holds]
+        counts = comparison.counts()
+        if not holding and not (late and not comparison.has_accounts):
+            marks = {_mark(each) for each in judged}
             kept.open = []
-            kept.accepted = [mark for mark in kept.accepted if mark in {_mark(each) for each in found}]
+            kept.accepted = [mark for mark in kept.accepted if mark in marks]
             await self._write()
-            await self._finish(name, "PASSED", found, counts, report)
+            await self._finish(name, "PASSED", _sorted([*judged, *comparison.settled()]), counts, comparison.began)
             return True
         if kept.open != holding:
             kept.open = holding
@@ -274,13 +289,15 @@ class Reconciler:
         detail = f"{len(holding)} differences: {_told(holding)}" if holding else (
             f"The gateway has told of no account within {self._settings[name].reconcile_timeout_s:g} s."
         )
-        now = msgspec.structs.replace(
-            self._results[name], state="DIFFERENT", differences=found, compared=counts, detail=detail,
-            finished=self._results[name].finished or now_timestamp(),
+        before = self._results[name]
+        self._show(
+            msgspec.structs.replace(
+                before, state="DIFFERENT", differences=judged, compared=counts, detail=detail,
+                finished=before.finished or now_timestamp(),
+            )
         )  # fmt: skip
-        if now != self._results[name]:
-            self._show(now)
-            self._alert(name, detail if now.holds else None)
+        if (before.state, before.detail) != ("DIFFERENT", detail):
+            self._alert(name, detail if before.holds else None)
         return False
 
     def _with_what_was_open(self, found: list[Difference], kept: Kept) -> list[Difference]:
@@ -305,10 +322,9 @@ class Reconciler:
             await self._intents.resolve(difference.key, "NOT_SENT", reason=reason)
 
     async def _finish(
-        self, name: str, state: State, found: list[Difference], counts: Mapping[str, int], report: Reported | None
+        self, name: str, state: State, found: list[Difference], counts: Mapping[str, int], began: str | None
     ) -> None:
-        if report is not None:  # on the event thread: the connection that it is about may be lost there meanwhile
-            began = report.began
+        if began is not None:  # on the event thread: the connection that it is about may be lost there meanwhile
             await self._event_thread.run(lambda: self._gate.release(name, began))
         self._show(
             msgspec.structs.replace(
@@ -317,6 +333,7 @@ class Reconciler:
             )
         )  # fmt: skip
         self._alert(name, None)
+        self._comparisons.pop(name, None)
         logger.log(
             logging.WARNING if found and state != "PASSED" else logging.INFO,
             "Gateway %s: reconciliation %s, %s", name, state,
@@ -353,6 +370,8 @@ class Reconciler:
             logger.error("%s cannot be written, so the next start does not know of it: %s", self._file, error)
 
 
+def _sorted(differences: Sequence[Difference]) -> list[Difference]:
+    return sorted(differences, key=lambda each: _KINDS.index(each.kind))
 
 
 def _mark(difference: Difference) -> str:
@@ -372,5 +391,3 @@ def _read(path: Path | None) -> dict[str, Kept]:
     except (OSError, msgspec.DecodeError) as error:
         logger.error("%s cannot be read, so nothing of it counts as accepted: %s", path, error)
         return {}
-
-

@@ -1,26 +1,15 @@
-"""What is known, compared with what the venue reports: intents, orders, positions, funds. It sends nothing.
+"""The words of reconciliation: what is known of a gateway, what its venue reports, and what does not agree."""
 
-An order is final only if the venue said so: one that it does not report stays as it is, and is listed. An order whose
-sending is in doubt is known again by the marker it carries, or, where the venue does not hand that back, by what it is
-and when it came; if that fits more than one, it stays in doubt.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol, TypeVar
 
 import msgspec
 
-from vnpy_core.enums import Direction, Offset
 from vnpy_core.events import Event
-from vnpy_core.models import Account, GatewayName, Order, OrderIntent, Position, Timestamp, Trade, VtSymbol
+from vnpy_core.models import Account, GatewayName, Order, Position, Timestamp, Trade, VtSymbol
 
 M = TypeVar("M", Order, Trade, Position, Account)
-
-# An intent is journaled before the order goes out; clocks of venue and service may differ by this much.
-BEFORE_S, AFTER_S = 5.0, 60.0
-_EPSILON = 1e-9
 
 
 class Resolution(StrEnum):
@@ -84,7 +73,7 @@ class Reconciliation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reported(Protocol):
-    """What the venue has told since the connection began; engine/venue_reports.py."""
+    """What the venue has told since the connection began, or what was new of it; engine/venue_reports.py."""
 
     gateway_name: GatewayName
     began: Timestamp
@@ -100,6 +89,7 @@ class Reported(Protocol):
 
 
 class Rows(Protocol):
+    def get(self, key: str) -> Event | None: ...
     def values(self) -> Iterable[Event]: ...
 
 
@@ -144,181 +134,3 @@ def take_known(tables: Tables, gateway_name: str) -> Known:
         positions={position.key: (seq, position) for seq, position in rows(tables.positions, Position)},
         accounts={account.key: account for _, account in rows(tables.accounts, Account)},
     )
-
-
-class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reconciliation looks at. ``doubtful``: intents whose outcome is unknown, and of which no command is on
-    its way any more. ``is_current``: whether the venue still reports orders of that moment. ``is_ours``: whether a
-    reference names something of this service."""
-
-    known: Known
-    report: Reported
-    doubtful: Sequence[OrderIntent]
-    is_current: Callable[[Order], bool] = lambda order: True
-    is_ours: Callable[[Order], bool] = lambda order: False
-
-
-def compare(question: Question) -> list[Difference]:
-    """Return every difference, those of intents first, then orders, positions and funds."""
-    intents = list(_intents(question))
-    resolved = {each.vt_orderids[0] for each in intents if each.resolution is Resolution.SENT}
-    return [*intents, *_orders(question, resolved), *_positions(question), *_accounts(question)]
-
-
-def _intents(question: Question) -> Iterator[Difference]:
-    report = question.report
-    by_marker = {marker: vt_orderid for vt_orderid, marker in report.markers.items()}
-    candidates = {intent.intent_id: _candidates(intent, question) for intent in question.doubtful}
-    for intent in question.doubtful:
-        base = Difference(
-            kind="intent",
-            key=intent.intent_id,
-            vt_symbol=f"{intent.symbol}.{intent.exchange}",
-            known=f"{intent.direction} {intent.volume:g} @ {intent.price:g}, asked for at {intent.created}",
-        )
-        vt_orderid, sure = by_marker.get(intent.intent_id), True
-        fitting = candidates[intent.intent_id]
-        if vt_orderid is None and len(fitting) == 1:
-            sure = not any(fitting[0] in others for key, others in candidates.items() if key != intent.intent_id)
-            vt_orderid = fitting[0] if sure else None
-        if vt_orderid is not None:
-            order = report.orders[vt_orderid]
-            yield msgspec.structs.replace(
-                base, resolution=Resolution.SENT, vt_orderids=[vt_orderid], venue=_state(order),
-                detail="It carries this intent's mark." if vt_orderid in report.markers else "No other order fits.",
-            )  # fmt: skip
-        elif fitting:
-            yield msgspec.structs.replace(
-                base, resolution=Resolution.UNKNOWN, vt_orderids=fitting, detail="It may be any of these orders."
-            )
-        elif report.complete_since is not None and intent.created >= report.complete_since:
-            yield msgspec.structs.replace(
-                base, resolution=Resolution.NOT_SENT, detail="The venue, which forgets nothing, has never had it."
-            )
-        else:
-            yield msgspec.structs.replace(
-                base, resolution=Resolution.UNKNOWN, detail="The venue reports no order that it could be."
-            )
-
-
-def _candidates(intent: OrderIntent, question: Question) -> list[str]:
-    """Return the orders that the intent may be: the same in every field, of its time, and of no other intent."""
-    report, known = question.report, question.known.orders
-    return [
-        vt_orderid
-        for vt_orderid, order in report.orders.items()
-        if vt_orderid not in report.markers and vt_orderid not in known and _fits(intent, order)
-    ]
-
-
-def _fits(intent: OrderIntent, order: Order) -> bool:
-    if order.client_order_id is not None:
-        return False
-    asked = (intent.symbol, intent.exchange, intent.direction, intent.offset, intent.type, intent.volume)
-    if asked != (order.symbol, order.exchange, order.direction, order.offset, order.type, order.volume):
-        return False
-    if order.price is not None and abs(order.price - intent.price) > _EPSILON:
-        return False
-    if order.datetime is None:
-        return True
-    created, came = datetime.fromisoformat(intent.created), datetime.fromisoformat(order.datetime)
-    return created - timedelta(seconds=BEFORE_S) <= came <= created + timedelta(seconds=AFTER_S)
-
-
-def _orders(question: Question, resolved: set[str]) -> Iterator[Difference]:
-    known, report = question.known.orders, question.report
-    for vt_orderid, order in known.items():
-        told = report.orders.get(vt_orderid)
-        if told is None:
-            if not order.is_final:
-                current = question.is_current(order)
-                yield _order(
-                    vt_orderid, order, None, Resolution.MISSING if current else Resolution.EARLIER_DAY,
-                    "The venue does not report it; what became of it is not known."
-                    if current else "The venue reports its own day alone; what became of it is not known.",
-                )  # fmt: skip
-        elif not order.is_final and (told.status, told.traded) != (order.status, order.traded):
-            yield _order(vt_orderid, order, told, Resolution.UPDATED, "The venue's state is taken over.")
-    for vt_orderid, told in report.orders.items():
-        if vt_orderid not in known and vt_orderid not in resolved and not question.is_ours(told):
-            yield _order(vt_orderid, None, told, Resolution.EXTERNAL, "As far as is known, another program sent it.")
-
-
-def _order(
-    vt_orderid: str, known: Order | None, told: Order | None, resolution: Resolution, detail: str
-) -> Difference:
-    either = told or known
-    return Difference(
-        kind="order",
-        key=vt_orderid,
-        vt_symbol=either.vt_symbol if either is not None else None,
-        known=_state(known),
-        venue=_state(told),
-        resolution=resolution,
-        detail=detail,
-    )
-
-
-def _state(order: Order | None) -> str | None:
-    return None if order is None else f"{order.status}, {order.traded:g} of {order.volume:g} traded"
-
-
-def _positions(question: Question) -> Iterator[Difference]:
-    """A position is expected to be the last one known with all trades since. Nothing is expected of a new gateway."""
-    known, report = question.known, question.report
-    if known.is_nothing:
-        return
-    expected = {key: position.volume for key, (_, position) in known.positions.items()}
-    seqs = {key: seq for key, (seq, _) in known.positions.items()}
-    symbols = {key: position.vt_symbol for key, (_, position) in known.positions.items()}
-    new = [(1 << 62, trade) for key, trade in report.trades.items() if key not in known.trades]
-    told_of = [*report.positions.values(), *(position for _, position in known.positions.values())]
-    two_sided = {position.vt_symbol for position in told_of if position.direction is not Direction.NET}
-    net = {position.vt_symbol for position in told_of} - two_sided
-    for seq, trade in (*known.trades.values(), *new):
-        without_sides = trade.offset is Offset.NONE and trade.vt_symbol not in two_sided
-        key, change = effect_of(trade, net=trade.vt_symbol in net or without_sides)
-        if seq > seqs.get(key, 0):
-            expected[key] = expected.get(key, 0.0) + change
-            symbols[key] = trade.vt_symbol
-    for key in sorted(expected.keys() | report.positions.keys()):
-        told = report.positions.get(key)
-        was, now = expected.get(key, 0.0), told.volume if told is not None else 0.0
-        if abs(was - now) > _EPSILON:
-            yield Difference(
-                kind="position",
-                key=key,
-                vt_symbol=told.vt_symbol if told is not None else symbols[key],
-                known=f"{was:g}",
-                venue=f"{now:g}" if told is not None else None,
-                difference=now - was,
-                detail="It is not what the position before and the trades since make it.",
-            )
-
-
-def effect_of(trade: Trade, *, net: bool = False) -> tuple[str, float]:
-    """Return the key of the position that a trade changes, and by how much."""
-    buys = trade.direction is Direction.LONG
-    base = f"{trade.gateway_name}.{trade.vt_symbol}"
-    if net:
-        return f"{base}.{Direction.NET}", trade.volume if buys else -trade.volume
-    opens = trade.offset in (Offset.OPEN, Offset.NONE)
-    long = buys == opens
-    return f"{base}.{Direction.LONG if long else Direction.SHORT}", trade.volume if opens else -trade.volume
-
-
-def _accounts(question: Question) -> Iterator[Difference]:
-    """Funds move with prices and fees, so a difference is shown and holds up nothing."""
-    for key, account in question.known.accounts.items():
-        told = question.report.accounts.get(key)
-        before, now = account.balance, told.balance if told is not None else None
-        if told is None or before is None or now is None or abs(before - now) > _EPSILON:
-            yield Difference(
-                kind="account",
-                key=key,
-                known=None if before is None else f"{before:.2f}",
-                venue=None if now is None else f"{now:.2f}",
-                difference=now - before if now is not None and before is not None else None,
-                resolution=Resolution.UPDATED,
-                detail=None if told is not None else "The venue has not reported this account.",
-            )

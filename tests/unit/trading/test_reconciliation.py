@@ -11,7 +11,8 @@ from vnpy_core.engine.venue_reports import VenueReport
 from vnpy_core.enums import Direction, Offset, OrderStatus
 from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, OrderIntent, Position
-from vnpy_core.trading.reconciliation import Difference, Question, Resolution, compare, take_known
+from vnpy_core.trading.comparison import Comparison
+from vnpy_core.trading.reconciliation import Difference, Resolution, take_known
 
 CREATED = "2026-01-05T01:30:00.000000+00:00"
 LONG_BEFORE = "2026-01-01T00:00:00.000000+00:00"
@@ -53,8 +54,9 @@ def placed(number: int | str = 1, **changes: Any) -> Order:
 def find(
     tables: ReadModel, told: VenueReport, doubtful: list[OrderIntent] | None = None, **fields: Any
 ) -> list[Difference]:
-    question = Question(known=take_known(tables, "SIM"), report=told, doubtful=doubtful or [], **fields)
-    return compare(question)
+    comparison = Comparison(take_known(tables, "SIM"), **fields)
+    comparison.hear(told)
+    return comparison.look(doubtful or []) + comparison.settled()
 
 
 def seen(found: list[Difference], kind: str) -> list[tuple[str, str]]:

@@ -14,7 +14,8 @@ from vnpy_core.engine.venue_reports import VenueReport
 from vnpy_core.enums import Direction, Offset, OrderStatus
 from vnpy_core.events import Event
 from vnpy_core.models import Model, Order, OrderIntent, Trade, to_timestamp
-from vnpy_core.trading.reconciliation import Question, Resolution, compare, take_known
+from vnpy_core.trading.comparison import Comparison
+from vnpy_core.trading.reconciliation import Resolution, take_known
 
 BEGAN = datetime(2026, 1, 5, 1, 30, tzinfo=UTC)
 EXTERNAL_VOLUME = 7.0  # without marks, another program's equal order could not be told from an intent's
@@ -143,7 +144,9 @@ class Trading(RuleBasedStateMachine):
         if self.trades:
             report.positions[self.holding().key] = self.holding()  # type: ignore[assignment]
         before = take_known(self.known, "SIM")
-        found = compare(Question(known=before, report=report, doubtful=list(self.doubtful.values())))
+        comparison = Comparison(before)
+        comparison.hear(report)
+        found = comparison.look(list(self.doubtful.values())) + comparison.settled()
 
         for each in (each for each in found if each.kind == "intent"):
             really = self.truth[each.key]
