@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import ipaddress
+import os
 import signal
 import socket
 import ssl
@@ -24,6 +25,7 @@ from vnpy_core.engine import runtime
 from vnpy_core.enums import GatewayState, StrategyState
 from vnpy_core.errors import AlreadyRunning, ConfigError
 from vnpy_core.http_limits import bounded_http, end_the_slow
+from vnpy_core.monitoring.supervisor import Supervisor
 from vnpy_core.ports import HistoryStore
 from vnpy_core.routers.compression import ChosenCompression
 from vnpy_core.service import VnPyCoreService
@@ -98,10 +100,14 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
             core_logging.configure(config.log, config.log_path)
             say(console, f"VnPy Core is starting in {config.data_dir}")
             sys.setswitchinterval(SWITCH_INTERVAL_S)
+            supervisor = Supervisor.of(os.environ)
+
+            def on_stage(name: str) -> None:
+                say(console, f"  {name}", style="dim")
+                supervisor.status(f"Starting: {name}")
+
             service = VnPyCoreService(
-                config,
-                port=listener.getsockname()[1],
-                on_stage=lambda name: say(console, f"  {name}", style="dim"),
+                config, port=listener.getsockname()[1], on_stage=on_stage, supervisor=supervisor
             )
             if not await signals.unless_told(service.start()):
                 say(console, "Stopped before it was ready")
@@ -109,9 +115,12 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
             # What is there now stays: a full collection need not look at it again (it halted the loop for 40-60 ms).
             gc.collect()
             gc.freeze()
+            supervisor.ready()
             try:
                 await _serve_until_told(service, listener, url, console, signals.told)
             finally:
+                supervisor.stopping()
+                supervisor.status("Stopping")
                 say(console, "Stopping: strategies, orders, engines, stores")
                 await service.stop()
                 # What is frozen is not freed at the end either, and DuckDB's binding prints a page of leaks then.

@@ -15,6 +15,7 @@ class Dependency(msgspec.Struct, frozen=True, kw_only=True):
     state: Literal["UP", "DEGRADED", "DOWN"]
     needed: bool = True
     detail: Annotated[str | None, msgspec.Meta(description="Why it is not UP")] = None
+    since: Annotated[Timestamp | None, msgspec.Meta(description="When it came to be in this state")] = None
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):

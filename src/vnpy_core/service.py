@@ -34,7 +34,9 @@ from vnpy_core.models import now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health, Sink, guard_database, guard_journal
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.monitoring.registry import MetricsRegistry
-from vnpy_core.monitoring.wiring import add_metrics
+from vnpy_core.monitoring.supervisor import Supervisor
+from vnpy_core.monitoring.vigil import Vigil
+from vnpy_core.monitoring.wiring import add_metrics, keep_vigil
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
@@ -93,7 +95,12 @@ class VnPyCoreService:
     access: AccessControl
 
     def __init__(
-        self, config: VnPyCoreConfig, *, port: int | None = None, on_stage: Callable[[str], None] | None = None
+        self,
+        config: VnPyCoreConfig,
+        *,
+        port: int | None = None,
+        on_stage: Callable[[str], None] | None = None,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self.config = config
         self._port = config.service.port if port is None else port
@@ -104,6 +111,8 @@ class VnPyCoreService:
         self._stages = Stages()
         self._leaving = self._stopping = False
         self._loop_watch = LoopWatch()
+        self._supervisor = supervisor or Supervisor(None)
+        self._vigil: Vigil | None = None
         self._health = Health(self, self._loop_watch)
 
     async def start(self) -> None:
@@ -114,7 +123,8 @@ class VnPyCoreService:
             await self._stages.close()
             raise
         self.started = now_timestamp()
-        add_metrics(self, self._health)
+        self._vigil = keep_vigil(self, self._loop_watch, self._supervisor)
+        add_metrics(self, self._health, self._loop_watch, self._vigil)
         self.registry.notify()
         self._on_stage("ready")
 
@@ -128,7 +138,11 @@ class VnPyCoreService:
         if self._stopping:
             return
         self._stopping = True
+        if self._vigil is not None:
+            self._vigil.rest()
         await self._stages.close()
+        if self._vigil is not None:
+            self._vigil.close()
         logger.info("Stopped")
 
     async def _build(self, stages: Stages) -> None:
@@ -255,6 +269,7 @@ class VnPyCoreService:
         stages.own_task(self.gateways.watch(), "gateway watch")
         stages.own_task(self._housekeeping(), "housekeeping")
         stages.own_task(self._loop_watch.run(), "loop watch")
+        stages.own_task(self._health.follow(self._supervisor.status), "health watch")
 
         if config.bus.commands == "on":
             desk = CommandDesk(self, self.pipeline, config.bus)

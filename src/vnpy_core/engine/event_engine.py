@@ -25,7 +25,6 @@ QUEUE_ALERT_ID = "event_queue_depth"
 # Marks in the queue: not events, and seen by no handler but the engine's own.
 _WAKE, _PROBE, _MARK, _STOP = "eCore:wake", "eCore:probe", "eCore:mark", "eCore:stop"
 _SAMPLE_MASK = 15
-_STALL_LOG_S = 5.0
 _SLOW_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0)
 _STOP_ROUNDS = 3
 
@@ -215,6 +214,14 @@ class CoreEventEngine(EventEngine):
         return perf_counter() - since if since else 0.0
 
     @property
+    def stalled_s(self) -> float:
+        """For how long it has made no progress: the timer gives it something to do each second; 0: it does."""
+        run = self._current
+        silent_s = time.monotonic() - run.progress_at if run is not None else 0.0
+        longest_s = max(self.busy_s, silent_s)
+        return longest_s if longest_s > 2 * self._timer_interval_s else 0.0
+
+    @property
     def thread_id(self) -> int | None:
         return self._thread.ident
 
@@ -230,8 +237,6 @@ class CoreEventEngine(EventEngine):
 
     def stats(self) -> EngineStats:
         lags, durations = self._lags.percentiles_ms(), self._durations.percentiles_ms()
-        run = self._current
-        silent_s = time.monotonic() - run.progress_at if run is not None else 0.0
         return EngineStats(
             running=self.is_alive(),
             queue_depth=self.queue_depth,
@@ -247,7 +252,7 @@ class CoreEventEngine(EventEngine):
             errors=self._errors.total,
             errors_by_handler=dict(self._errors.by_handler),
             high_water_reached=self._high,
-            stalled_s=silent_s if silent_s > 2 * self._timer_interval_s else 0.0,
+            stalled_s=self.stalled_s,
         )
 
     def _consume(self, run: _Run) -> None:
@@ -363,14 +368,11 @@ class CoreEventEngine(EventEngine):
             self._errors.count(name_of(self._failed))
 
     def _tick(self, run: _Run) -> None:
-        processed, warned = -1, False
+        processed = -1
         while not run.stopping.wait(self._timer_interval_s):
             self._probe_due = True
             if self._processed != processed:
-                processed, run.progress_at, warned = self._processed, time.monotonic(), False
-            elif not warned and time.monotonic() - run.progress_at > _STALL_LOG_S:
-                logger.error("The event thread has made no progress for %.0f s: a handler blocks it", _STALL_LOG_S)
-                warned = True
+                processed, run.progress_at = self._processed, time.monotonic()
             self.put(Event(EVENT_TIMER))
             if self._high or self.queue_depth >= self._high_water:
                 self.call(self._check_depth)

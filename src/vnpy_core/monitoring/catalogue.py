@@ -36,6 +36,9 @@ def _histogram(text: str, *labels: str) -> Described:
 SERVICE: Mapping[str, Described] = {
     "build": Described("info", "Versions of the service and of vnpy.", ("version", "vnpy")),
     "ready": _gauge("Whether orders can be taken."),
+    "stalls": _counter("Times that the loop or the event thread made no progress for too long.", "thread"),
+    "event_thread_stalled_seconds": _gauge("For how long the event thread has made no progress; 0: it does."),
+    "loop_lag_seconds": _histogram("How late the loop ran a timer, looked at twice a second."),
     "metrics_source_errors": _counter("Failed readings of metrics, by where they come from.", "source"),
 }
 JOURNAL: Mapping[str, Described] = {

@@ -1,17 +1,24 @@
 """Health: is the service alive, is it ready, and everything an operator looks at first."""
 
+import asyncio
+import itertools
 import os
 import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from vnpy_core import __version__
 from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.data.lease import DatabaseLease
+from vnpy_core.engine.event_watch import occupation_of
 from vnpy_core.engine.packages import installed_versions
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import CoreError
 from vnpy_core.models import Alert, GatewayStatus, now_timestamp
 from vnpy_core.monitoring.loop_watch import LoopWatch
+from vnpy_core.monitoring.vigil import holder_of
 from vnpy_core.reports import (
     BridgeStatus,
     Dependency,
@@ -27,8 +34,8 @@ from vnpy_core.trading.reconciliation import Reconciliation
 if TYPE_CHECKING:
     from vnpy_core.service import VnPyCoreService
 
-# The timer gives the event thread something to do each second; silence for longer means that a handler holds it.
-STALLED_S = 5.0
+_LOOK_EVERY_S = 1.0
+_ASK_DATABASE_EVERY = 5  # looks
 
 
 class Sink(Protocol):
@@ -101,28 +108,51 @@ def gateway_dependency(status: GatewayStatus, compared: Reconciliation, wanted: 
     return Dependency(name=name, state="UP", needed=False)
 
 
+class Reported(Protocol):
+    """What says itself whether it is well."""
+
+    @property
+    def healthy(self) -> bool: ...
+    @property
+    def detail(self) -> str | None: ...
+
+
+def _optional(name: str, reported: Reported) -> Dependency:
+    return Dependency(
+        name=name, needed=False, state="UP" if reported.healthy else "DEGRADED", detail=reported.detail
+    )
+
+
+def summary_of(readiness: Readiness) -> str:
+    """Return in one line whether it is ready, and what is not as it should be."""
+    wrong = [f"{each.name} {each.state}" for each in readiness.dependencies if each.state != "UP"]
+    return f"{'Ready' if readiness.ready else 'Not ready'}{': ' if wrong else ''}{', '.join(wrong)}"
+
+
 class Health:
     """Reads what the parts of a started service say of themselves; changes nothing. Loop only."""
 
     def __init__(self, service: "VnPyCoreService", loop_watch: LoopWatch) -> None:
         self._service = service
         self._loop_watch = loop_watch
+        self._stalled_after_s = service.config.monitoring.stalled_after_s
+        self._states: dict[str, tuple[str, str]] = {}
         self._began = time.monotonic()
         self._versions = {name: number for name, number in installed_versions().items() if name != "python"}
 
     def liveness(self) -> Liveness:
-        stats = self._service.host.stats()
-        stalled = stats.stalled_s > STALLED_S
+        engine = self._service.host.event_engine
+        runs, stalled_s = engine.is_alive(), engine.stalled_s
+        stalled = stalled_s > self._stalled_after_s
         detail = None
-        if not stats.running:
+        if not runs:
             detail = "The event thread has ended. Start the service again."
         elif stalled:
-            detail = (
-                f"The event thread has made no progress for {stats.stalled_s:.0f} s: a handler or strategy holds it."
-            )
+            holder = holder_of(occupation_of(engine))
+            detail = f"The event thread has made no progress for {stalled_s:.0f} s: {holder}."
         return Liveness(
-            alive=stats.running and not stalled,
-            event_thread=stats.running and not stalled,
+            alive=runs and not stalled,
+            event_thread=runs and not stalled,
             loop_lag_ms=self._loop_watch.lag_ms,
             detail=detail,
         )
@@ -136,36 +166,41 @@ class Health:
     async def readiness(self) -> Readiness:
         """``ready`` when orders can be taken: event thread and journal work, and the gateways that are connected at the
         start have been reconciled. What can catch up is DEGRADED."""
-        service = self._service
-        dependencies = [*self._needed(), await self._database()]
-        dependencies += [
-            Dependency(
-                name=f"sink.{name}", needed=False, state="UP" if sink.healthy else "DEGRADED", detail=sink.detail
-            )
-            for name, sink in service.sinks.items()
-        ]
-        history = service.history_recorder
-        dependencies.append(
-            Dependency(
-                name="history", needed=False, state="UP" if history.healthy else "DEGRADED", detail=history.detail
-            )
-        )
-        bus = service.bus
-        dependencies.append(
-            Dependency(name="bus", needed=False, state="UP" if bus.healthy else "DEGRADED", detail=bus.detail)
-        )
-        registry = service.registry
-        dependencies.append(
-            Dependency(
-                name="registry", needed=False, state="UP" if registry.healthy else "DEGRADED", detail=registry.detail
-            )
-        )
-        compared = {each.gateway_name: each for each in service.life.reconciler.states()}
-        dependencies += [
-            gateway_dependency(status, compared[status.gateway_name], service.life.is_wanted(status.gateway_name))
-            for status in service.host.gateways.statuses()
-        ]
+        dependencies = self._with_since([*self._needed(), await self._database(), *self._others()])
         return Readiness(ready=self.is_ready(), dependencies=dependencies)
+
+    async def follow(self, tell: Callable[[str], None] = lambda summary: None) -> None:
+        """Look all the time how everything is, so that it is known since when; ``tell`` gets it in one line."""
+        for number in itertools.count():
+            dependencies = [*self._needed(), *self._others()]
+            if number % _ASK_DATABASE_EVERY == 0:
+                dependencies.append(await self._database())
+            self._with_since(dependencies)
+            tell(summary_of(Readiness(ready=self.is_ready(), dependencies=dependencies)))
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _others(self) -> Iterator[Dependency]:
+        """Yield what orders do not need."""
+        service = self._service
+        for name, sink in service.sinks.items():
+            yield _optional(f"sink.{name}", sink)
+        yield _optional("history", service.history_recorder)
+        yield _optional("bus", service.bus)
+        yield _optional("registry", service.registry)
+        compared = {each.gateway_name: each for each in service.life.reconciler.states()}
+        for status in service.host.gateways.statuses():
+            wanted = service.life.is_wanted(status.gateway_name)
+            yield gateway_dependency(status, compared[status.gateway_name], wanted)
+
+    def _with_since(self, dependencies: Sequence[Dependency]) -> list[Dependency]:
+        told = []
+        for each in dependencies:
+            state, since = self._states.get(each.name, ("", ""))
+            if state != each.state:
+                since = now_timestamp()
+                self._states[each.name] = each.state, since
+            told.append(msgspec.structs.replace(each, since=since))
+        return told
 
     def status(self) -> SystemStatus:
         service = self._service

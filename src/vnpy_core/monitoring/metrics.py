@@ -1,7 +1,7 @@
 """Metrics: what the service's own report says, as the families of the catalogue; read when asked for, never kept."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -9,7 +9,7 @@ from prometheus_client.core import Metric
 
 from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.enums import GatewayState, StrategyState
-from vnpy_core.instruments import Reading
+from vnpy_core.instruments import Histogram, Reading
 from vnpy_core.models import GatewayStatus, Strategy
 from vnpy_core.monitoring.families import distribution, family, info
 from vnpy_core.reports import EventEngineStatus, SinkStatus, SystemStatus
@@ -51,6 +51,13 @@ def engine_metrics(engine: Timed) -> Iterator[Metric]:
     """Yield what the event thread has measured."""
     yield distribution("event_engine_lag_seconds", engine.lag_seconds())
     yield distribution("event_engine_event_seconds", engine.handler_seconds())
+
+
+def thread_metrics(stalls: Mapping[str, int], stalled_s: float, loop_lag: Histogram) -> Iterator[Metric]:
+    """Yield whether the loop and the event thread go on."""
+    yield family("stalls", stalls)
+    yield family("event_thread_stalled_seconds", stalled_s)
+    yield distribution("loop_lag_seconds", loop_lag)
 
 
 def pipeline_metrics(pipeline: Pipeline) -> Iterator[Metric]:

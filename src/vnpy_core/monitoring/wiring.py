@@ -1,5 +1,7 @@
-"""Who tells metrics of a started service."""
+"""What watches a started service: who tells metrics of it, and the vigil over its threads."""
 
+import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from vnpy_core.monitoring.metrics import (
@@ -8,18 +10,44 @@ from vnpy_core.monitoring.metrics import (
     process_metrics,
     status_metrics,
     strategy_metrics,
+    thread_metrics,
 )
+from vnpy_core.monitoring.vigil import Vigil
 
 if TYPE_CHECKING:
+    from vnpy_core.models import Alert
     from vnpy_core.monitoring.health import Health
+    from vnpy_core.monitoring.loop_watch import LoopWatch
+    from vnpy_core.monitoring.supervisor import Supervisor
     from vnpy_core.service import VnPyCoreService
 
 
-def add_metrics(service: "VnPyCoreService", health: "Health") -> None:
+def add_metrics(service: "VnPyCoreService", health: "Health", loop_watch: "LoopWatch", vigil: Vigil) -> None:
     """Let ``service.metrics`` ask every part from now on."""
     add = service.metrics.add
     add("status", lambda: status_metrics(health.status()))
     add("strategies", lambda: strategy_metrics(service.strategies.list()))
     add("event engine", lambda: engine_metrics(service.host.event_engine))
     add("pipeline", lambda: pipeline_metrics(service.pipeline))
+    add("threads", lambda: thread_metrics(vigil.stalls, service.host.event_engine.stalled_s, loop_watch.lag_seconds))
     add("process", process_metrics)
+
+
+def keep_vigil(service: "VnPyCoreService", loop_watch: "LoopWatch", supervisor: "Supervisor") -> Vigil:
+    """Watch the loop that this is called on, and the event thread, from now on."""
+    loop = asyncio.get_running_loop()
+
+    def emit(alert: "Alert") -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            loop.call_soon_threadsafe(service.pipeline.emit, alert)
+
+    vigil = Vigil(
+        service.host.event_engine,
+        loop_watch,
+        emit,
+        stalled_after_s=service.config.monitoring.stalled_after_s,
+        alive=supervisor.alive,
+        beat_s=supervisor.watchdog_s / 3 or None,
+    )
+    vigil.start()
+    return vigil
