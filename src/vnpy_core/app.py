@@ -11,12 +11,14 @@ from starlette.routing import WebSocketRoute
 
 from vnpy_core import __version__
 from vnpy_core.errors import CoreError
+from vnpy_core.monitoring.metrics import http_metrics
 from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.calendar import create_calendar_router
 from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
 from vnpy_core.routers.gate import AccessGate
+from vnpy_core.routers.http_meter import HttpMeter, MeteredRequests
 from vnpy_core.routers.login_page import create_login_router
 from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
 from vnpy_core.routers.order_shortcut import OrderShortcut
@@ -67,9 +69,13 @@ def create_app(service: Service) -> FastAPI:
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint(service), name="websocket"))
 
     allowed = AllowedMethods()
+    paths = []
     for route in iter_route_contexts(app.routes):
         if route.path is not None and route.methods:
             allowed.add(route.path, route.methods)
+            paths.append(route.path)
+    meter = HttpMeter(paths)
+    service.metrics.add("http", lambda: http_metrics(meter.requests, meter.seconds))
     problems = ProblemHandler(allowed)
     for kind in (CoreError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, problems)
@@ -77,6 +83,7 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(PageCache)
     app.add_middleware(AccessGate, access=service.access, allowed=allowed)
     app.add_middleware(RequestContext, max_body_bytes=MAX_BODY_BYTES)
+    app.add_middleware(MeteredRequests, meter=meter)
     return app
 
 

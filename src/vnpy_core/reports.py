@@ -140,6 +140,25 @@ class SessionStatus(msgspec.Struct, frozen=True, kw_only=True):
     throttle_ms: Annotated[int, msgspec.Meta(description="Of each symbol a tick at most so often; 0: every one")] = 0
 
 
+class SessionTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What all WebSocket clients together were sent, and not sent, since the start."""
+
+    events: int = 0
+    frames: int = 0
+    bytes: int = 0
+    conflated: int = 0
+    dropped: int = 0
+
+    def with_one(self, session: SessionStatus) -> "SessionTotals":
+        return SessionTotals(
+            events=self.events + session.sent_events,
+            frames=self.frames + session.sent_frames,
+            bytes=self.bytes + session.sent_bytes,
+            conflated=self.conflated + session.conflated,
+            dropped=self.dropped + session.dropped,
+        )
+
+
 class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Everything an operator looks at first."""
 

@@ -18,8 +18,9 @@ from vnpy_core.bus.subscription import Subscription, topic_fault
 from vnpy_core.config.bus_settings import WebSocketSettings
 from vnpy_core.errors import NotFound
 from vnpy_core.events import INTERNAL_TOPICS, Event
+from vnpy_core.instruments import SLOW_S, Histogram
 from vnpy_core.models import now_timestamp
-from vnpy_core.reports import SessionStatus
+from vnpy_core.reports import SessionStatus, SessionTotals
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +94,9 @@ class WebSocketHub:
         self._journal = journal
         self._sessions: dict[str, Session] = {}
         self._groups = Groups(settings.batch_interval_ms, self._too_slow)
+        self.send_seconds = Histogram(SLOW_S)
+        self._gone = SessionTotals()
+        self._too_slow_count = 0
         self._left = asyncio.Event()
         self._ids = itertools.count(1)
         # The last fact that sessions have been given: what is in the journal up to here will not be published again.
@@ -118,14 +122,17 @@ class WebSocketHub:
         """
         if len(self._sessions) >= self._settings.max_sessions:
             return None
-        session = Session(f"ws-{next(self._ids)}", client, self._settings.queue_facts, encoding, missing)
+        session = Session(
+            f"ws-{next(self._ids)}", client, self._settings.queue_facts, encoding, missing, self.send_seconds
+        )
         self._sessions[session.session_id] = session
         return session
 
     def discard(self, session: Session) -> None:
         """Forget a session whose connection is gone or about to be."""
         self._groups.leave(session)
-        self._sessions.pop(session.session_id, None)
+        if self._sessions.pop(session.session_id, None) is not None:
+            self._gone = self._gone.with_one(session.status())
         self._left.set()
 
     async def handle(self, session: Session, data: str | bytes) -> None:
@@ -150,6 +157,18 @@ class WebSocketHub:
 
     def statuses(self) -> list[SessionStatus]:
         return [session.status() for session in self._sessions.values()]
+
+    def totals(self) -> SessionTotals:
+        """Return what was sent and left out since the start, also to sessions that have ended."""
+        totals = self._gone
+        for session in self._sessions.values():
+            totals = totals.with_one(session.status())
+        return totals
+
+    @property
+    def ended_as_too_slow(self) -> int:
+        """Sessions that were ended because too many facts waited for them."""
+        return self._too_slow_count
 
     async def close(self, timeout_s: float = 2.0) -> None:
         """End every session, and wait until their connections have let go, but not long."""
@@ -248,5 +267,6 @@ class WebSocketHub:
 
     def _too_slow(self, session: Session) -> None:
         logger.warning("Session %s is ended: too slow for its facts", session.session_id)
+        self._too_slow_count += 1
         session.end(CloseCode.TOO_SLOW, f"more than {self._settings.queue_facts} facts wait; resume with since")
         self.discard(session)

@@ -14,6 +14,7 @@ import msgspec
 
 from vnpy_core.bus.encoding import JSON, Encoding, Wire, size_of
 from vnpy_core.bus.outbox import Batch, Message, Outbox, Overflow
+from vnpy_core.instruments import SLOW_S, Histogram
 from vnpy_core.models import now_timestamp
 from vnpy_core.reports import SessionStatus
 
@@ -28,6 +29,7 @@ class Session:
         max_facts: int,
         encoding: Encoding = JSON,
         missing: Callable[[str], str | None] = lambda topic: None,
+        send_seconds: Histogram | None = None,
     ) -> None:
         self.session_id = session_id
         self.client = client
@@ -38,6 +40,7 @@ class Session:
         self.throttle_ms = 0
         self.outbox = Outbox(max_facts)
         self.ended: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._send_seconds = send_seconds if send_seconds is not None else Histogram(SLOW_S)
         self._send: Send | None = None
         self._rest: _Rest | None = None
         self._in_hand: Batch | Message | None = None
@@ -110,6 +113,7 @@ class Session:
     def _sent(self, item: Batch | Message, wire: Wire) -> None:
         self.outbox.blocked = False
         self._in_hand = None
+        self._send_seconds.observe(time.monotonic() - item.since)
         self._sent_frames += 1
         self._sent_bytes += size_of(wire)
         self._sent_events += len(item.events) if isinstance(item, Batch) else item.events

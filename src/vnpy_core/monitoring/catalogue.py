@@ -61,6 +61,30 @@ EVENT_ENGINE: Mapping[str, Described] = {
     "event_engine_lag_p99_seconds": _gauge("From put to dispatched: 99th percentile of the last minute."),
     "event_engine_handler_errors": _counter("Exceptions that a handler raised.", "handler"),
 }
+ORDERS: Mapping[str, Described] = {
+    "orders": _counter("Told states of orders, however they were sent.", "status"),
+    "order_refusals": _counter(
+        "Orders over the API that are not known to be sent, by the code of docs/order-refusals.md.", "code"
+    ),
+    "risk_rejections": _counter("Orders, also of strategies, that risk control has refused.", "code"),
+    "order_stage_seconds": _histogram(
+        "From what asked for an order: its intent on disk, handed to the gateway, acknowledged by the venue, filled.",
+        "stage",
+    ),
+    "unknown_orders": _gauge("Orders sent whose outcome nobody has told."),
+}
+CLIENTS: Mapping[str, Described] = {
+    "http_requests": _counter("Requests, by route.", "method", "route", "status"),
+    "http_request_duration_seconds": _histogram("From a request to the end of its answer.", "method", "route"),
+    "websocket_sessions": _gauge("Clients of /ws."),
+    "websocket_send_seconds": _histogram("From an event's coming to its hand-over to the connection, by frame."),
+    "websocket_sent_events": _counter("Events that were sent to clients."),
+    "websocket_sent_bytes": _counter("Bytes that were sent to clients, before compression."),
+    "websocket_conflated_ticks": _counter("Ticks that a slow client was not sent, as a later one had come."),
+    "websocket_dropped_events": _counter("Log lines and bars that a slow client was not sent."),
+    "websocket_ended_slow_sessions": _counter("Sessions ended because too many facts waited for them."),
+    "websocket_queued_events": _gauge("Events that wait for clients."),
+}
 EDGES: Mapping[str, Described] = {
     "published_events": _counter("What clients, bus and recorders were given, by kind.", "kind"),
     "bridge_buffered_events": _gauge("Events between the event thread and the loop."),
@@ -71,19 +95,23 @@ EDGES: Mapping[str, Described] = {
     "history_dropped_ticks": _counter("Ticks dropped as too many waited, or for too long."),
     "bus_healthy": _gauge("Whether the message bus can be reached."),
     "bus_dropped_messages": _counter("Ticks, bars, log lines that the bus did not take."),
-    "websocket_sessions": _gauge("Clients of /ws."),
+    "history_refused_ticks": _counter("Ticks put aside, which the history store refused for their content."),
+    "bus_rejected_facts": _counter("Facts that the bus never takes, for their size."),
+    "disk_free_bytes": _gauge("Free on the disk of the data folder."),
+    "disk_size_bytes": _gauge("Size of the disk of the data folder."),
 }
 TRADING: Mapping[str, Described] = {
     "gateway_state": _gauge("1 for the state that the gateway is in, 0 for the others.", "gateway", "state"),
     "strategies": _gauge("How many strategies are in the state.", "state"),
-    "unknown_orders": _gauge("Orders sent whose outcome nobody has told."),
 }
 GROUPS: Mapping[str, Mapping[str, Described]] = {
     "Service": SERVICE,
     "Event thread": EVENT_ENGINE,
     "Journal and sinks": JOURNAL,
     "Between and around": EDGES,
-    "Trading": TRADING,
+    "Gateways and strategies": TRADING,
+    "Orders": ORDERS,
+    "Clients": CLIENTS,
 }
 METRICS: Mapping[str, Described] = {name: each for group in GROUPS.values() for name, each in group.items()}
 

@@ -1,6 +1,7 @@
 """Families: what the catalogue describes, filled with values, as Prometheus' client wants it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -14,9 +15,9 @@ from vnpy_core.instruments import Histogram, Reading
 from vnpy_core.monitoring.catalogue import METRICS, PREFIX
 
 # A value, or the value by label: a text for one label, a tuple for several.
-Values = float | Mapping[str, float] | Mapping[tuple[str, ...], float]
+Values = float | Mapping[Any, float]
 One = Histogram | Reading
-Histograms = One | Mapping[str, One] | Mapping[tuple[str, ...], One]
+Histograms = One | Mapping[Any, One]
 
 
 def family(name: str, values: Values) -> Metric:

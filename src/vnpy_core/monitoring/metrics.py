@@ -1,18 +1,22 @@
 """Metrics: what the service's own report says, as the families of the catalogue; read when asked for, never kept."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import Metric
 
+from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.pipeline import Pipeline
-from vnpy_core.enums import GatewayState, StrategyState
+from vnpy_core.enums import GatewayState, OrderStatus, StrategyState
 from vnpy_core.instruments import Histogram, Reading
 from vnpy_core.models import GatewayStatus, Strategy
 from vnpy_core.monitoring.families import distribution, family, info
 from vnpy_core.reports import EventEngineStatus, SinkStatus, SystemStatus
+from vnpy_core.trading.order_journeys import OrderJourneys
 
 _PROCESS = ProcessCollector(registry=CollectorRegistry())  # reads /proc when it is asked
 
@@ -66,6 +70,40 @@ def pipeline_metrics(pipeline: Pipeline) -> Iterator[Metric]:
     yield family("published_events", {kind.topic: count for kind, count in pipeline.published_by_kind.items()})
 
 
+def order_metrics(journeys: OrderJourneys) -> Iterator[Metric]:
+    """Yield what orders became, why others were refused, and how long it took."""
+    yield family("orders", {status.value: journeys.states[status] for status in OrderStatus})
+    yield family("order_refusals", journeys.refusals)
+    yield family("risk_rejections", journeys.rejections)
+    yield distribution("order_stage_seconds", journeys.seconds)
+
+
+def websocket_metrics(hub: WebSocketHub) -> Iterator[Metric]:
+    """Yield what clients of /ws were sent, and how soon."""
+    totals, sessions = hub.totals(), hub.statuses()
+    yield family("websocket_sessions", len(sessions))
+    yield distribution("websocket_send_seconds", hub.send_seconds)
+    yield family("websocket_sent_events", totals.events)
+    yield family("websocket_sent_bytes", totals.bytes)
+    yield family("websocket_conflated_ticks", totals.conflated)
+    yield family("websocket_dropped_events", totals.dropped)
+    yield family("websocket_ended_slow_sessions", hub.ended_as_too_slow)
+    yield family("websocket_queued_events", sum(each.queued_facts + each.queued_market for each in sessions))
+
+
+def http_metrics(requests: Mapping[Any, int], seconds: Mapping[Any, Histogram]) -> Iterator[Metric]:
+    """Yield how requests were answered."""
+    yield family("http_requests", requests)
+    yield distribution("http_request_duration_seconds", seconds)
+
+
+def disk_metrics(folder: Path) -> Iterator[Metric]:
+    """Yield how much room there is where everything is kept."""
+    usage = shutil.disk_usage(folder)
+    yield family("disk_free_bytes", usage.free)
+    yield family("disk_size_bytes", usage.total)
+
+
 def _journal(status: SystemStatus) -> Iterator[Metric]:
     journal = status.journal
     yield family("journal_last_seq", journal.last_seq)
@@ -101,7 +139,8 @@ def _edges(status: SystemStatus) -> Iterator[Metric]:
     yield family("history_dropped_ticks", history.dropped)
     yield family("bus_healthy", bus.healthy)
     yield family("bus_dropped_messages", bus.market_dropped)
-    yield family("websocket_sessions", len(status.sessions))
+    yield family("history_refused_ticks", history.refused)
+    yield family("bus_rejected_facts", bus.facts_rejected)
 
 
 def _gateways(gateways: Iterable[GatewayStatus]) -> Iterator[Metric]:

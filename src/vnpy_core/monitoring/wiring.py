@@ -5,12 +5,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from vnpy_core.monitoring.metrics import (
+    disk_metrics,
     engine_metrics,
+    order_metrics,
     pipeline_metrics,
     process_metrics,
     status_metrics,
     strategy_metrics,
     thread_metrics,
+    websocket_metrics,
 )
 from vnpy_core.monitoring.vigil import Vigil
 
@@ -29,6 +32,9 @@ def add_metrics(service: "VnPyCoreService", health: "Health", loop_watch: "LoopW
     add("strategies", lambda: strategy_metrics(service.strategies.list()))
     add("event engine", lambda: engine_metrics(service.host.event_engine))
     add("pipeline", lambda: pipeline_metrics(service.pipeline))
+    add("orders", lambda: order_metrics(service.orders.journeys))
+    add("websocket", lambda: websocket_metrics(service.hub))
+    add("disk", lambda: disk_metrics(service.config.data_dir))
     add("threads", lambda: thread_metrics(vigil.stalls, service.host.event_engine.stalled_s, loop_watch.lag_seconds))
     add("process", process_metrics)
 

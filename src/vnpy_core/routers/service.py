@@ -1,6 +1,6 @@
 """What the routers need of the service; VnPyCoreService is one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
@@ -213,6 +213,7 @@ class Registry(Protocol):
 
 
 class Metrics(Protocol):
+    def add(self, name: str, source: Callable[[], Iterable[Any]]) -> None: ...
     def render(self, accept: str = "") -> tuple[bytes, str]: ...
 
 

@@ -14,6 +14,7 @@ from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.event_thread import Call, EventThread, Series, Unanswered
 from vnpy_core.trading.filters import OrderFilter
 from vnpy_core.trading.intents import IntentBook
+from vnpy_core.trading.order_journeys import OrderJourneys
 from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
 from vnpy_core.trading.submission import Commits, Sending, Submission, settled
 
@@ -74,6 +75,7 @@ class OrderService:
     ) -> None:
         self.checks = checks
         self.book = IntentBook()
+        self.journeys = OrderJourneys()
         self.amending: dict[str, bool] = {}  # whether somebody else has asked for the cancel meanwhile
         self._commands = commands
         self._event_thread = EventThread(call, timeout_s)
@@ -88,7 +90,9 @@ class OrderService:
             self.book,
             client_order_ids if client_order_ids is not None else {},
             replaces if replaces is not None else {},
+            self.journeys,
         )
+        pipeline.subscribe(self.journeys.on_events)
 
     @property
     def unknown(self) -> list[OrderIntent]:
@@ -314,9 +318,13 @@ class OrderService:
         self, spec: OrderSpec, gateway_name: str, client_order_id: str | None, replaces: str | None = None
     ) -> OrderIntent:
         """Return the intent of an order that may be sent, or raise why it may not."""
-        if client_order_id is not None:
-            self.book.refuse_second_use(client_order_id)
-        spec = self.checked(spec, gateway_name)
+        try:
+            if client_order_id is not None:
+                self.book.refuse_second_use(client_order_id)
+            spec = self.checked(spec, gateway_name)
+        except CoreError as error:
+            self.journeys.refused(error.error_code)
+            raise
         intent_id = uuid.uuid4().hex
         return OrderIntent(
             intent_id=intent_id,

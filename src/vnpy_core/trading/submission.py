@@ -16,6 +16,7 @@ from vnpy_core.events import Event
 from vnpy_core.models import KeyUse, Model, Order, OrderIntent, OrderSpec
 from vnpy_core.trading.event_thread import EventThread, Series, Unanswered, retrieve
 from vnpy_core.trading.intents import IntentBook
+from vnpy_core.trading.order_journeys import OrderJourneys
 from vnpy_core.trading.results import SubmitResult
 
 logger = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Submission:
         book: IntentBook,
         client_order_ids: MutableMapping[str, str],
         replaces: MutableMapping[str, str],
+        journeys: OrderJourneys,
     ) -> None:
         self._commands = commands
         self._event_thread = event_thread
@@ -72,6 +74,7 @@ class Submission:
         self._book = book
         self._client_order_ids = client_order_ids
         self._replaces = replaces
+        self._journeys = journeys
         self._first_states: dict[str, asyncio.Future[Order]] = {}
         self._sent: dict[str, OrderIntent] = {}  # written on the event thread
         self._taken: dict[str, asyncio.Future[None]] = {}
@@ -87,6 +90,7 @@ class Submission:
         Raises:
             Unavailable: the intents are not on disk, and nothing was sent.
         """
+        self._journeys.begin(intents)
         for intent in intents:
             self._book.put(intent)
         return await asyncio.shield(self._spawn(self._send(intents, key)))
@@ -130,10 +134,12 @@ class Submission:
         except CoreError as error:
             # Of very many some may be on disk: they must not look as if they had been sent.
             for intent in intents:
+                self._journeys.refused(error.error_code, intent.intent_id)
                 self._book.forget(intent)
                 if len(intents) > 1:
                     self._pipeline.emit(settled(intent, "NOT_SENT", reason=error.detail))
             raise
+        self._journeys.journaled(intents)
         call = Series(self._send_one, intents)
         late: asyncio.Future[Any] | None = None
         unsent: CoreError = Unavailable("The engine did not come to it in time; it was withdrawn.")
@@ -159,7 +165,9 @@ class Submission:
 
     def _send_one(self, intent: OrderIntent) -> str:
         """On the event thread: events of the order wait behind this, so its first one already carries the id."""
+        self._journeys.taken_up(intent.intent_id)
         vt_orderid = self._commands.send_order(intent.gateway_name, spec_of(intent))
+        self._journeys.handed_over(intent.intent_id, vt_orderid)
         if intent.client_order_id is not None:
             self._client_order_ids[vt_orderid] = intent.client_order_id
         if intent.replaces is not None:
@@ -200,7 +208,9 @@ class Submission:
         answers: list[SubmitResult | CoreError] = []
         for intent, error in outcomes:
             if error is not None or intent.vt_orderid is None:
-                answers.append(error or CoreError("An order without a name."))
+                error = error or CoreError("An order without a name.")
+                self._journeys.refused(error.error_code, intent.intent_id)
+                answers.append(error)
             elif not on_disk:
                 answers.append(OutcomeUnknown(
                     f"Order {intent.vt_orderid} was sent, but the journal cannot record it now. Do not repeat it.",

@@ -481,6 +481,7 @@ async def test_a_slow_client_gets_the_latest_of_each_symbol_and_is_told_how_many
         await asyncio.sleep(0)
     status = client.session.status()
     assert status.conflated > 0
+    assert room.hub.totals().conflated == status.conflated
     assert status.queued_market <= 5_000
     client.reading.set()
     await client.until(lambda client: len(client.events) + status.conflated == 12_000)
@@ -501,6 +502,10 @@ async def test_sessions_are_counted_and_bounded() -> None:
     assert status.sent_bytes > 100
     for client in room.clients:
         await client.close()
+    # What was sent to those that have gone is not forgotten, and counted once.
+    room.hub.discard(first.session)
+    assert (room.hub.totals().events, room.hub.totals().frames) == (1, 2)
+    assert room.hub.send_seconds.read().count == 2
 
 
 async def test_closing_ends_every_session_and_waits_for_it(room: Room) -> None:
