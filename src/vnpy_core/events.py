@@ -15,13 +15,16 @@ from vnpy_core.models import (
     Log,
     Model,
     OrderIntent,
+    StrategyVariables,
     Tick,
     now_timestamp,
 )
 
 _encoder = msgspec.json.Encoder()
 _FACT_TYPES = frozenset(FACTS)
-_INTERNAL_TYPES: frozenset[type[Model]] = frozenset((OrderIntent, KeyUse, CommandRecord, AuditEntry))
+_INTERNAL_TYPES: frozenset[type[Model]] = frozenset(
+    (OrderIntent, KeyUse, CommandRecord, AuditEntry, StrategyVariables)
+)
 
 INTERNAL_TOPICS = frozenset(kind.topic for kind in _INTERNAL_TYPES)
 PUBLIC_FACT_TOPICS: tuple[str, ...] = (

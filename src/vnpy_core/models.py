@@ -298,6 +298,7 @@ class Strategy(Model, frozen=True, kw_only=True, gc=False):
         StrategyState, msgspec.Meta(description="What it is brought to when the service starts")
     ] = StrategyState.ADDED
     revision: Annotated[int, msgspec.Meta(description="Grows with every change, also across restarts")] = 0
+    paused: Annotated[bool, msgspec.Meta(description="Only orders that reduce its pos pass")] = False
 
     @property
     def key(self) -> str:
@@ -306,6 +307,32 @@ class Strategy(Model, frozen=True, kw_only=True, gc=False):
     @property
     def is_final(self) -> bool:
         return self.state is StrategyState.REMOVED
+
+
+class StrategyVariables(Model, frozen=True, kw_only=True, gc=False):
+    """What a strategy is given back at its next initialisation, ``pos`` among it. Told before the fills that are in it.
+
+    Internal: journaled and kept with history, and not pushed. ``fills`` are the keys of the last trades that count in
+    ``pos``; ``removed``: the strategy is gone, and one of its name begins anew.
+    """
+
+    topic: ClassVar[str] = "strategy.variables"
+
+    strategy_name: str
+    engine: str
+    revision: int
+    datetime: Timestamp
+    variables: Mapping[str, Any]
+    fills: list[str] = msgspec.field(default_factory=list)
+    removed: bool = False
+
+    @property
+    def key(self) -> str:
+        return self.strategy_name
+
+    @property
+    def is_final(self) -> bool:
+        return self.removed
 
 
 class StopOrder(Model, frozen=True, kw_only=True, gc=False):
@@ -323,6 +350,8 @@ class StopOrder(Model, frozen=True, kw_only=True, gc=False):
     status: StopOrderStatus
     vt_orderids: list[str]
     datetime: Timestamp | None
+    lock: bool = False
+    net: bool = False
 
     @property
     def key(self) -> str:
@@ -707,7 +736,7 @@ class Alert(Model, frozen=True, kw_only=True, gc=False):
 FACTS: tuple[type[Model], ...] = (
     Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, RiskState, RiskLimits, RiskDay,
     KillSwitchReport, GatewayStatus, Alert,
-    OrderIntent, KeyUse, CommandRecord, AuditEntry,
+    OrderIntent, KeyUse, CommandRecord, AuditEntry, StrategyVariables,
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from vnpy_core.data.opening import open_database
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.recorder import SINK, RecorderThread
+from vnpy_core.data.strategy_variables import SavedVariables
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
 from vnpy_core.enums import ServiceStatus
@@ -43,6 +44,7 @@ from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.security.access import AccessControl
 from vnpy_core.stages import Stages
 from vnpy_core.strategies.demo import add_demo
+from vnpy_core.strategies.life import StrategyLife
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
@@ -91,6 +93,8 @@ class VnPyCoreService:
     gateways: GatewayService
     life: GatewayLife
     strategies: RedFireStrategyManager
+    strategy_life: StrategyLife
+    saved_variables: SavedVariables
     registry: ServiceRegistry
     access: AccessControl
 
@@ -240,6 +244,13 @@ class VnPyCoreService:
         self.risk, self.algos, self.kill_switch = await open_risk(
             config.risk, host, event_thread, self.pipeline, self.read_model, self.orders, self.strategies
         )
+        self.saved_variables = SavedVariables(self.database, self.journal)
+        self.strategy_life = StrategyLife(
+            config.strategies, host.cta, event_thread, self.saved_variables, self.pipeline, self.read_model
+        )
+        watch = host.watch_callbacks(asyncio.get_running_loop(), self.strategy_life.alerts.on_slow)
+        stages.at_stop("event watch", lambda: asyncio.to_thread(watch.stop))
+        await self.strategy_life.give_back()
         # Before the gateways connect: they tell again which orders work and what was filled.
         await self.strategies.load_strategies_from_db()
 
@@ -333,6 +344,8 @@ class VnPyCoreService:
         await self.life.settle_at_start(GATEWAY_WAIT_S)
         self.registry.notify()
         await self.strategies.restore()
+        await self.strategies.settled()
+        await self.strategy_life.end_rest(self.strategies.list())
         if self.config.demo and not self.strategies.list():
             await add_demo(self.strategies, self.config.gateways)
 
@@ -346,4 +359,8 @@ class VnPyCoreService:
                     logger.info("Removed %d facts from the journal", removed)
             except CoreError as error:
                 logger.warning("The journal was not pruned: %s", error.detail)
+            try:
+                await self.strategy_life.prune()
+            except CoreError as error:
+                logger.warning("The saved variables were not pruned: %s", error.detail)
             await asyncio.sleep(PRUNE_INTERVAL_S)

@@ -19,6 +19,7 @@ from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.config.monitoring_settings import MonitoringSettings
 from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
+from vnpy_core.config.strategy_settings import StrategySettings
 from vnpy_core.config.vt_setting import read_vt_setting, write_vt_setting
 from vnpy_core.errors import ConfigError
 
@@ -81,6 +82,7 @@ class VnPyCoreConfig(BaseSettings):
     service: ServiceSettings = ServiceSettings()
     security: SecuritySettings = SecuritySettings()
     engine: EngineSettings = EngineSettings()
+    strategies: StrategySettings = StrategySettings()
     gateways: dict[str, GatewaySettings] = Field(default_factory=_demo_gateways)
     risk: RiskSettings = RiskSettings()
     journal: JournalSettings = JournalSettings()

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal import JournalRecord
-from vnpy_core.data.tables import FACT_TABLES, dead_letters, sink_cursors, strategies
+from vnpy_core.data.tables import FACT_TABLES, HISTORIES, dead_letters, sink_cursors, strategies
 from vnpy_core.data.upserts import DriverUpsert, upsert
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, DataRejected, NotFound
@@ -124,7 +124,8 @@ def _collect(records: Iterable[JournalRecord], latest: _Latest) -> None:
             fact = decoder.decode(record.payload)
         except msgspec.MsgspecError as error:
             raise DataRejected(str(error)) from error
-        latest.setdefault(table, {})[fact.key] = record, fact
+        key = f"{fact.key}@{record.seq}" if table in HISTORIES else fact.key
+        latest.setdefault(table, {})[key] = record, fact
 
 
 def _row(record: JournalRecord, fact: Model) -> dict[str, Any]:
@@ -147,6 +148,7 @@ class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     updated_by: str = ""
     updated: str = ""
+    paused: bool = False
 
 
 class StrategyRepository:

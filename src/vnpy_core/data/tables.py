@@ -25,14 +25,26 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
-from vnpy_core.models import Account, AuditEntry, Model, Order, OrderIntent, Position, Strategy, Trade, to_timestamp
+from vnpy_core.models import (
+    Account,
+    AuditEntry,
+    Model,
+    Order,
+    OrderIntent,
+    Position,
+    Strategy,
+    StrategyVariables,
+    Trade,
+    to_timestamp,
+)
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0005_since_0004"
+SCHEMA_REVISION = "0006_since_0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -211,6 +223,19 @@ strategy_states = _facts(
     Column("error", LongText),
     Column("desired_state", EnumName, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+)
+
+# What strategies are given back at their next initialisation: every state they were saved in, the newest last.
+strategy_variables = _facts(
+    "strategy_variables",
+    Column("strategy_name", Name, primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("engine", Gateway, nullable=False),
+    Column("datetime", WireTime, nullable=False),
+    Column("variables", JSON, nullable=False),
+    Column("fills", JSON, nullable=False),
+    Column("removed", Boolean, nullable=False),
 )
 
 strategies = _table(
@@ -225,6 +250,16 @@ strategies = _table(
     Column("version", Integer, nullable=False),
     Column("updated_by", Name, nullable=False),
     Column("updated", WireTime, nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=false()),
+)
+
+# How much of a strategy's pos is in no recorded trade of its orders: what it began with, or what somebody accepted.
+strategy_baselines = _table(
+    "strategy_baselines",
+    Column("strategy_name", Name, primary_key=True),
+    Column("beyond_trades", Double, nullable=False),
+    Column("set_by", Name, nullable=False),
+    Column("set_at", WireTime, nullable=False),
 )
 
 # How far a sink that keeps its rows here has come, and in which journal: written in the transaction of the rows, so
@@ -328,6 +363,9 @@ database_lease = _table(
     Column("expires", WireTime),
 )
 
+# Of these each fact is a row of its own.
+HISTORIES: frozenset[Table] = frozenset((strategy_variables,))
+
 FACT_TABLES: dict[type[Model], Table] = {
     Order: orders,
     Trade: trades,
@@ -335,5 +373,6 @@ FACT_TABLES: dict[type[Model], Table] = {
     Account: accounts,
     OrderIntent: order_intents,
     Strategy: strategy_states,
+    StrategyVariables: strategy_variables,
     AuditEntry: audit_log,
 }

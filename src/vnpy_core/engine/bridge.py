@@ -90,6 +90,7 @@ class Bridge:
             EVENT_CTA_LOG: _strategy_log,
             EVENT_ALGO_LOG: translate.log,
         }
+        self._tell = self._keeper(_as_it_is)
         for event_type, translation in kept.items():
             event_engine.tap(event_type, self._keeper(translation))
         for event_type, translation in droppable.items():
@@ -121,6 +122,10 @@ class Bridge:
         )
 
     # -- the event thread
+
+    def tell(self, fact: Model) -> None:
+        """Hand over a fact that no event carries: after those told so far, and before that of the event at hand."""
+        self._tell(VnEvent("", fact))
 
     def _keeper(self, translation: Callable[[Any], Model]) -> Callable[[VnEvent], None]:
         def on_event(event: VnEvent) -> None:

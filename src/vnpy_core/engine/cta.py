@@ -11,7 +11,7 @@ from vnpy_ctastrategy import CtaStrategyApp, CtaTemplate
 
 from vnpy_core.engine.class_info import parameter_defaults
 from vnpy_core.engine.cta_init import Initialisation, failed
-from vnpy_core.engine.cta_state import saveable_variables
+from vnpy_core.engine.cta_saving import saveable_variables
 from vnpy_core.engine.parameter_ranges import ranges_of
 from vnpy_core.engine.setting_check import checked
 from vnpy_core.engine.single_writer import on_event_thread
@@ -116,6 +116,7 @@ class CoreCtaEngine(Initialisation):
         if strategy_name in self.failures:
             raise failed(strategy_name, "on_start", self.failures[strategy_name])
         strategy.trading = True
+        self._give_back_stop_orders(strategy)
         self._announce(strategy)
 
     @on_event_thread
@@ -181,6 +182,7 @@ class CoreCtaEngine(Initialisation):
         self._put_state(last)
         self._forget(strategy_name)
         self._fills.pop(strategy_name, None)
+        self._tell_variables(strategy_name, {}, removed=True)
         self.strategy_setting.pop(strategy_name, None)
         self.strategy_data.pop(strategy_name, None)
         self._save_settings()
@@ -195,6 +197,57 @@ class CoreCtaEngine(Initialisation):
         if strategy_name in self._initing:
             raise Conflict(f"Strategy {strategy_name!r} is being initialised: wait for it.", code="initialising")
         return strategy
+
+    @on_event_thread
+    def reset_strategy(self, strategy_name: str, *, zero_pos: bool = False) -> None:
+        """Make it anew with its setting, as if it had just been added: of its variables only ``pos`` is kept.
+
+        Raises:
+            Conflict: it trades, is being initialised, or has working orders.
+            StrategyFailed: the constructor raised; nothing was changed.
+        """
+        strategy = self.require_removable(strategy_name)
+        if self.strategy_orderid_map.get(strategy_name):
+            raise Conflict(f"Strategy {strategy_name!r} has working orders: cancel them first.", code="orders_working")
+        setting = copy.deepcopy(self.strategy_setting[strategy_name]["setting"])
+        try:
+            made = type(strategy)(self, strategy_name, strategy.vt_symbol, setting)
+        except BaseException as error:
+            raise failed(strategy_name, "its constructor", traceback.format_exc()) from error
+        made.pos = 0 if zero_pos else self.pos_of(strategy_name)
+        self.strategies[strategy_name] = made
+        of_symbol = self.symbol_strategy_map[strategy.vt_symbol]
+        of_symbol[of_symbol.index(strategy)] = made
+        for vt_orderid in [key for key, owner in self.orderid_strategy_map.items() if owner is strategy]:
+            self.orderid_strategy_map[vt_orderid] = made
+        self.failures.pop(strategy_name, None)
+        self._restored.discard(strategy_name)
+        self.end_stop_orders(strategy_name)
+        self._save_variables(strategy_name, {"pos": made.pos})
+        self._announce(made)
+
+    @on_event_thread
+    def pos_of(self, strategy_name: str) -> float:
+        """Return its position; until it is initialised, the one that it will begin with."""
+        strategy = self.strategy_of(strategy_name)
+        if self._has_own_variables(strategy):
+            return float(strategy.pos)
+        return float(self.strategy_data.get(strategy_name, {}).get("pos", strategy.pos))
+
+    @on_event_thread
+    def set_pos(self, strategy_name: str, pos: float) -> None:
+        """Correct the position of a strategy that does not trade, and is not being initialised.
+
+        Raises:
+            Conflict: it does, or is.
+        """
+        strategy = self.require_removable(strategy_name)
+        strategy.pos = pos
+        if self._has_own_variables(strategy):
+            self.sync_strategy_data(strategy)
+        else:
+            self._save_variables(strategy_name, {**self.strategy_data.get(strategy_name, {}), "pos": pos})
+        self._announce(strategy)
 
     @on_event_thread
     def set_plan(self, strategy_name: str, auto_start: bool, desired_state: StrategyState) -> None:

@@ -12,13 +12,13 @@ from vnpy.trader.object import ContractData, SubscribeRequest
 from vnpy_ctastrategy import CtaTemplate
 
 from vnpy_core.config.settings import EngineSettings
-from vnpy_core.engine.cta_orders import OrderRouting
+from vnpy_core.engine.cta_pause import Pausing
 from vnpy_core.engine.init_pool import InitPool
 from vnpy_core.engine.single_writer import on_event_thread
-from vnpy_core.errors import Conflict, NotFound, StrategyFailed
+from vnpy_core.errors import Conflict, StrategyFailed
 
 
-class Initialisation(OrderRouting):
+class Initialisation(Pausing):
     """The part of the CTA engine that initialises.
 
     ``on_init`` runs on the pool, because it may load bars for minutes. What it touches is its own: the strategy is
@@ -136,15 +136,6 @@ class Initialisation(OrderRouting):
         wanted = any(strategy.inited for strategy in strategies)
         if wanted and self._feeds.setdefault(contract.vt_symbol, contract.gateway_name) == contract.gateway_name:
             self._subscribe_contract(contract)
-
-    def strategy_of(self, name: str) -> CtaTemplate:
-        """Raises:
-        NotFound: there is none of that name.
-        """
-        strategy: CtaTemplate | None = self.strategies.get(name)
-        if strategy is None:
-            raise NotFound(f"There is no strategy {name!r}.")
-        return strategy
 
 
 def failed(name: str, what: str, shown: str) -> StrategyFailed:

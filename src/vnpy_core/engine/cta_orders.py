@@ -13,20 +13,19 @@ from vnpy.trader.object import OrderData, TickData, TradeData
 from vnpy_ctastrategy import APP_NAME, CtaTemplate, StopOrder
 from vnpy_ctastrategy.base import StopOrderStatus
 
-from vnpy_core.engine.cta_state import StrategyStates
+from vnpy_core.engine.cta_saving import FILLS_KEY, VariableSaving
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.single_writer import on_event_thread
 from vnpy_core.errors import ConfigError
+from vnpy_core.models import StrategyVariables
 
 REFERENCE_PREFIX = f"{APP_NAME}_"
-# In vn.py's data file beside the variables; no attribute can have this name.
-FILLS_KEY = ".fills"
 _FILLS_KEPT = 64
 # Finer than any market's volumes: what is left of 0.1 + 0.2 - 0.3 is no position.
 _POS_DIGITS = 12
 
 
-class OrderRouting(StrategyStates):
+class OrderRouting(VariableSaving):
     """The part of the CTA engine that order events reach. A fill counts once in its strategy's ``pos``."""
 
     event_engine: CoreEventEngine
@@ -47,6 +46,24 @@ class OrderRouting(StrategyStates):
                 raise ConfigError(f"In {path} the entry of {name!r} must be a JSON object: correct it, or remove it")
             self._fills[name].extend(saved.get(FILLS_KEY, ()))
             self.vt_tradeids.update(self._fills[name])
+
+    @on_event_thread
+    def adopt_variables(self, saved: Mapping[str, StrategyVariables]) -> None:
+        """Take up what was told of an earlier run, whatever vn.py's file says; what it alone has is told now.
+
+        The file may be behind, or a moment ahead of what has reached the disk: the gateway tells such fills again.
+        """
+        for name, kept in saved.items():
+            self.vt_tradeids.difference_update(self._fills.pop(name, ()))
+            if kept.removed:
+                self.strategy_data.pop(name, None)
+                continue
+            self._fills[name].extend(kept.fills)
+            self.vt_tradeids.update(kept.fills)
+            self.strategy_data[name] = self._with_fills(name, dict(kept.variables))
+        for name in self.strategy_data.keys() - saved.keys():
+            self._tell_variables(name, self.strategy_data[name])
+        self._write_variables()
 
     @on_event_thread
     def adopt_orders(self, owners: Mapping[str, str], working: Collection[str], fills: Iterable[str]) -> None:
@@ -86,7 +103,10 @@ class OrderRouting(StrategyStates):
         self._announce(strategy)
 
     def _save_variables(self, name: str, saved: dict[str, Any]) -> None:
-        super()._save_variables(name, {**saved, FILLS_KEY: list(self._fills[name])})
+        super()._save_variables(name, self._with_fills(name, saved))
+
+    def _with_fills(self, name: str, saved: dict[str, Any]) -> dict[str, Any]:
+        return {**saved, FILLS_KEY: list(self._fills[name])}
 
     def process_order_event(self, event: Event) -> None:
         order: OrderData = event.data

@@ -1,6 +1,5 @@
-"""The strategies' callbacks, states and saved variables, those of each kept from those of the others."""
+"""The strategies' callbacks and states, those of each kept from those of the others."""
 
-import json
 import math
 import time
 import traceback
@@ -8,39 +7,39 @@ from collections.abc import Callable, Iterable
 from logging import ERROR
 from typing import Any
 
-import numpy as np
 from vnpy.event import EVENT_TIMER, Event
-from vnpy.trader import utility
 from vnpy_ctastrategy import APP_NAME, CtaTemplate
 from vnpy_ctastrategy.base import EVENT_CTA_STRATEGY
 
 from vnpy_core.engine.cta_classes import ClassCatalogue
 from vnpy_core.engine.plain import jsonable
 from vnpy_core.enums import StrategyState
+from vnpy_core.errors import NotFound
 
 # A strategy may show its variables at every tick, and each showing is a fact for the journal.
 SHOWN_EVERY_S = 0.1
-_FLAGS = ("inited", "trading")
+FLAGS = ("inited", "trading")
 
 
 class StrategyStates(ClassCatalogue):
     """The part of the CTA engine that knows how strategies fare. All of it runs on the event thread.
 
     A callback that raises (SystemExit too) stops its strategy by vn.py's rule: it is neither inited nor trading any
-    more. Its working orders are cancelled, and ``failures`` keeps the traceback until it is initialised again.
+    more. Its working orders are cancelled, unless they are to be left (``cancels_on_failure``), and ``failures`` keeps
+    the traceback until it is initialised again.
     """
 
     def __init__(self, *args: Any) -> None:
         self.failures: dict[str, str] = {}
+        self.cancels_on_failure = True
+        self._paused: set[str] = set()
         self._initing: set[str] = set()
         self._without_contract: set[str] = set()
         self._restored: set[str] = set()
         self._plans: dict[str, tuple[bool, StrategyState]] = {}
-        self._unsaveable: set[tuple[str, str]] = set()
         self._shown: dict[str, dict[str, Any]] = {}
         self._shown_at: dict[str, float] = {}
         self._show_due: set[str] = set()
-        self._is_unwritten = False
         self._revision = int(time.time() * 1000)  # above that of any earlier run
         super().__init__(*args)
 
@@ -71,7 +70,8 @@ class StrategyStates(ClassCatalogue):
         self.write_log(f"Stopped, because its code raised:\n{shown}", strategy, ERROR)
         if name not in self.failures and self._is_registered(strategy):
             self.failures[name] = shown
-            self._cancel_working(strategy)
+            if self.cancels_on_failure:
+                self._cancel_working(strategy)
             self._announce(strategy)
 
     def _cancel_working(self, strategy: CtaTemplate) -> None:
@@ -79,35 +79,7 @@ class StrategyStates(ClassCatalogue):
         for vt_orderid in tuple(self.strategy_orderid_map.get(strategy.strategy_name, ())):
             self._try(self.cancel_order, strategy, vt_orderid)
 
-    # -- variables
-
-    def sync_strategy_data(self, strategy: CtaTemplate) -> None:
-        """Write the variables to vn.py's file. One that JSON cannot carry is left out, and the log says so once."""
-        if not self._is_registered(strategy):
-            return
-        saved, refused = saveable_variables(strategy)
-        for name, reason in refused.items():
-            if (strategy.strategy_name, name) not in self._unsaveable:
-                self._unsaveable.add((strategy.strategy_name, name))
-                self.write_log(f"The variable {name} cannot be saved: {reason}", strategy, ERROR)
-        self._save_variables(strategy.strategy_name, saved)
-
-    def _save_variables(self, name: str, saved: dict[str, Any]) -> None:
-        self.strategy_data[name] = saved
-        self._write_variables()
-
-    def _write_variables(self) -> None:
-        """Write the file, or do so as soon as that is possible: the fills that the journal knows must be in it."""
-        try:
-            utility.save_json(self.data_filename, self.strategy_data)
-        except Exception as error:  # noqa: BLE001 - the edge to the disk
-            if not self._is_unwritten:
-                self.write_log(f"{self.data_filename} cannot be written, and will be later: {error}", level=ERROR)
-            self._is_unwritten = True
-        else:
-            if self._is_unwritten:
-                self.write_log(f"{self.data_filename} is written again")
-            self._is_unwritten = False
+    # -- what is shown
 
     def state_of(self, strategy: CtaTemplate) -> dict[str, Any]:
         """Return what ``translate.strategy`` takes, but for the revision. Shares nothing, and does not raise."""
@@ -122,6 +94,7 @@ class StrategyStates(ClassCatalogue):
             "state": self._state(strategy),
             "auto_start": auto_start,
             "desired_state": desired_state,
+            "paused": name in self._paused,
             "parameters": _values(strategy, strategy.parameters),
             "variables": self._shown_variables(strategy),
             "error": self.failures.get(name) or self._what_is_missing(strategy),
@@ -138,7 +111,7 @@ class StrategyStates(ClassCatalogue):
         shown = _values(strategy, strategy.variables)
         if not self._has_own_variables(strategy):
             saved = self.strategy_data.get(strategy.strategy_name, {})
-            shown |= {name: jsonable(saved[name]) for name in shown.keys() & saved.keys() - set(_FLAGS)}
+            shown |= {name: jsonable(saved[name]) for name in shown.keys() & saved.keys() - set(FLAGS)}
         return shown
 
     def put_strategy_event(self, strategy: CtaTemplate) -> None:
@@ -172,12 +145,20 @@ class StrategyStates(ClassCatalogue):
         self._show_due.discard(name)
         self._restored.discard(name)
         self._without_contract.discard(name)
+        self._paused.discard(name)
 
     def _on_timer(self, event: Event) -> None:
-        if self._is_unwritten:
-            self._write_variables()
         for name in tuple(self._show_due):
             self._announce(self.strategies[name])
+
+    def strategy_of(self, name: str) -> CtaTemplate:
+        """Raises:
+        NotFound: there is none of that name.
+        """
+        strategy: CtaTemplate | None = self.strategies.get(name)
+        if strategy is None:
+            raise NotFound(f"There is no strategy {name!r}.")
+        return strategy
 
     def _state(self, strategy: CtaTemplate) -> StrategyState:
         name = strategy.strategy_name
@@ -202,25 +183,6 @@ class StrategyStates(ClassCatalogue):
             fn(*args)
         except Exception:  # noqa: BLE001 - the edge to the gateways and the disk
             self.write_log(f"{getattr(fn, '__name__', fn)} failed:\n{traceback.format_exc()}", level=ERROR)
-
-
-def saveable_variables(strategy: CtaTemplate) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return a copy of the variables as JSON gives them back, and of those that it cannot carry the reason."""
-    saved: dict[str, Any] = {}
-    refused: dict[str, str] = {}
-    for name in strategy.variables:
-        if name not in _FLAGS:
-            try:
-                saved[name] = json.loads(json.dumps(getattr(strategy, name), default=_numpy_value))
-            except Exception as error:  # noqa: BLE001 - a property is the user's code, and so is what it returns
-                refused[name] = f"{type(error).__name__}: {error}"
-    return saved, refused
-
-
-def _numpy_value(value: Any) -> Any:
-    if isinstance(value, np.generic) and isinstance(plain := value.item(), bool | int | float | str):
-        return plain
-    raise TypeError(f"JSON cannot carry a {type(value).__name__}")
 
 
 def _values(strategy: CtaTemplate, names: Iterable[str]) -> dict[str, Any]:

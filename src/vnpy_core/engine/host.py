@@ -1,6 +1,7 @@
 """EngineHost: owns the vn.py engines, their threads, and the only ways in (commands) and out (the bridge)."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import ParamSpec, TypeVar
@@ -19,6 +20,7 @@ from vnpy_core.engine.cta import CoreCtaApp, CoreCtaEngine
 from vnpy_core.engine.data import CoreDataApp, CoreDataEngine
 from vnpy_core.engine.downloads import HistoryDownloads
 from vnpy_core.engine.event_engine import CoreEventEngine, EngineStats
+from vnpy_core.engine.event_watch import EventWatch, SlowCallback
 from vnpy_core.engine.gateways import GatewayHost
 from vnpy_core.engine.main_engine import CoreMainEngine
 from vnpy_core.engine.risk import CoreRiskApp, CoreRiskEngine
@@ -68,6 +70,10 @@ class EngineHost:
         self.risk = self.main_engine.add_core_app(CoreRiskApp, CoreRiskEngine)
         self.cta = self.main_engine.add_core_app(CoreCtaApp, CoreCtaEngine)
         self.cta.set_init_workers(engine.init_workers)
+        strategies = self.config.strategies
+        self.cta.tell = self.bridge.tell
+        self.cta.save_interval_s = strategies.save_interval_s
+        self.cta.cancels_on_failure = strategies.orders_on_failure == "cancel"
         # A strategy may register a handler of its own; if that raises, the strategy is stopped, as in a callback.
         self.event_engine.on_error = self.cta.fail_owner
         self.algo = self.main_engine.add_core_app(CoreAlgoApp, CoreAlgoEngine)
@@ -82,6 +88,19 @@ class EngineHost:
 
     def attach(self, loop: asyncio.AbstractEventLoop, sink: Callable[[list[Event]], None]) -> None:
         self.bridge.attach(loop, sink)
+
+    def watch_callbacks(
+        self, loop: asyncio.AbstractEventLoop, on_slow: Callable[[SlowCallback], None]
+    ) -> EventWatch:
+        """Begin to watch for callbacks that hold the event thread; ``on_slow`` is called on ``loop``."""
+
+        def hand_over(slow: SlowCallback) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(on_slow, slow)
+
+        watch = EventWatch(self.event_engine, hand_over, slow_s=self.config.strategies.slow_callback_s)
+        watch.start()
+        return watch
 
     def close(self) -> None:
         self.gateways.close()

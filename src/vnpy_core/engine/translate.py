@@ -259,6 +259,7 @@ def strategy(data: Mapping[str, Any]) -> models.Strategy:
             "error": None if error is None else text(error),
             "desired_state": _name(data.get("desired_state") or StrategyState.ADDED),
             "revision": data.get("revision", 0),
+            "paused": bool(data.get("paused")),
         },
     )
 

@@ -5,9 +5,8 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from vnpy_core.enums import StopOrderStatus
 from vnpy_core.events import Event
-from vnpy_core.models import Alert, Algo, Model, StopOrder, now_timestamp
+from vnpy_core.models import Alert, Algo, Model, now_timestamp
 
 
 class KnownTable(Protocol):
@@ -18,8 +17,6 @@ class Known(Protocol):
     """The read model, as the journal has filled it."""
 
     @property
-    def stop_orders(self) -> KnownTable: ...
-    @property
     def algos(self) -> KnownTable: ...
     @property
     def alerts(self) -> KnownTable: ...
@@ -28,12 +25,9 @@ class Known(Protocol):
 def ends_of_leftovers(known: Known) -> Iterator[Model]:
     """Yield the last to be told of each; to be told before an engine of this process can tell anything of its own.
 
-    A stop order that waits, or an algo that runs, would be watched by nobody. What an alert was about is over, or
-    will be told again.
+    An algo that runs would be watched by nobody. What an alert was about is over, or will be told again. The stop
+    orders of strategies are given back to them.
     """
-    for event in known.stop_orders.values():
-        if isinstance(event.data, StopOrder) and not event.data.is_final:
-            yield replace(event.data, status=StopOrderStatus.CANCELLED)
     for event in known.algos.values():
         if isinstance(event.data, Algo) and not event.data.is_final:
             yield replace(event.data, status="STOPPED", error="The service ended while it ran.")

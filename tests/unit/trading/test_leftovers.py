@@ -1,19 +1,12 @@
 """What a killed process has left as running is told to have ended."""
 
 from vnpy_core.data.read_model import ReadModel
-from vnpy_core.enums import Direction, Offset, StopOrderStatus
+from vnpy_core.enums import Direction, Offset
 from vnpy_core.events import Event
-from vnpy_core.models import Alert, Algo, Model, StopOrder
+from vnpy_core.models import Alert, Algo, Model
 from vnpy_core.trading.leftovers import ends_of_leftovers
 
 WHEN = "2026-01-05T01:30:00.000000+00:00"
-
-
-def stop_order(number: int, status: StopOrderStatus) -> StopOrder:
-    return StopOrder(
-        stop_orderid=f"STOP.{number}", strategy_name="demo", vt_symbol="rb2501.SHFE", direction=Direction.LONG,
-        offset=Offset.OPEN, price=3500.0, volume=1.0, status=status, vt_orderids=[], datetime=WHEN,
-    )  # fmt: skip
 
 
 def algo(name: str, status: str) -> Algo:
@@ -29,7 +22,6 @@ def alert(alert_id: str, *, resolved: bool) -> Alert:
 
 def test_only_what_was_running_is_ended() -> None:
     facts: list[Model] = [
-        stop_order(1, StopOrderStatus.WAITING), stop_order(2, StopOrderStatus.TRIGGERED),
         algo("TwapAlgo_1", "RUNNING"), algo("TwapAlgo_2", "PAUSED"), algo("TwapAlgo_3", "FINISHED"),
         alert("event_queue_depth", resolved=False), alert("other", resolved=True),
     ]  # fmt: skip
@@ -38,7 +30,7 @@ def test_only_what_was_running_is_ended() -> None:
 
     ended = list(ends_of_leftovers(known))
 
-    assert [fact.key for fact in ended] == ["demo.STOP.1", "TwapAlgo_1", "TwapAlgo_2", "event_queue_depth"]
+    assert [fact.key for fact in ended] == ["TwapAlgo_1", "TwapAlgo_2", "event_queue_depth"]
     known.apply([Event(fact) for fact in ended])
     assert list(ends_of_leftovers(known)) == []
-    assert [event.data.is_final for event in (*known.stop_orders.values(), *known.algos.values())] == [True] * 5
+    assert [event.data.is_final for event in known.algos.values()] == [True] * 3
