@@ -63,7 +63,7 @@ services:
 	@test -e $(POLICY) || { printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $(POLICY) >/dev/null; \
 		$(SUDO) chmod +x $(POLICY); ours=1; }; \
 	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-		mariadb-server postgresql redis-server nats-server influxdb openssl; \
+		mariadb-server postgresql redis-server nats-server influxdb openssl prometheus; \
 	status=$$?; test -z "$$ours" || $(SUDO) rm $(POLICY); exit $$status
 
 docs: install

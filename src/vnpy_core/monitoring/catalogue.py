@@ -102,6 +102,8 @@ EDGES: Mapping[str, Described] = {
 }
 TRADING: Mapping[str, Described] = {
     "gateway_state": _gauge("1 for the state that the gateway is in, 0 for the others.", "gateway", "state"),
+    "gateway_wanted": _gauge("Whether the gateway is meant to be connected now.", "gateway"),
+    "gateway_last_tick_age_seconds": _gauge("Since the last tick of the gateway; nothing before the first.", "gateway"),
     "strategies": _gauge("How many strategies are in the state.", "state"),
 }
 GROUPS: Mapping[str, Mapping[str, Described]] = {
@@ -147,6 +149,6 @@ def _row(name: str, described: Described) -> str:
 def unit_of(name: str) -> str:
     """Return the unit of the catalogue's ``name``, by its end."""
     end = name.rsplit("_", 1)[-1]
-    if name.endswith(("_ready", "_healthy", "_running", "_live")) or name in ("ready", "gateway_state"):
+    if end in ("ready", "healthy", "running", "state", "wanted"):
         return "0 or 1"
     return {"seconds": "s", "bytes": "B", "seq": "number of a fact", "build": ""}.get(end, end)

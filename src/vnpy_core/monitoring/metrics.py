@@ -16,6 +16,7 @@ from vnpy_core.instruments import Histogram, Reading
 from vnpy_core.models import GatewayStatus, Strategy
 from vnpy_core.monitoring.families import distribution, family, info
 from vnpy_core.reports import EventEngineStatus, SinkStatus, SystemStatus
+from vnpy_core.trading.gateway_life import GatewayLife
 from vnpy_core.trading.order_journeys import OrderJourneys
 
 _PROCESS = ProcessCollector(registry=CollectorRegistry())  # reads /proc when it is asked
@@ -76,6 +77,13 @@ def order_metrics(journeys: OrderJourneys) -> Iterator[Metric]:
     yield family("order_refusals", journeys.refusals)
     yield family("risk_rejections", journeys.rejections)
     yield distribution("order_stage_seconds", journeys.seconds)
+
+
+def gateway_metrics(names: Iterable[str], life: GatewayLife) -> Iterator[Metric]:
+    """Yield what is expected of gateways, and when they were heard of."""
+    ages = {name: life.feeds.age_s(name) for name in names}
+    yield family("gateway_wanted", {name: life.is_wanted(name) for name in ages})
+    yield family("gateway_last_tick_age_seconds", {name: age for name, age in ages.items() if age is not None})
 
 
 def websocket_metrics(hub: WebSocketHub) -> Iterator[Metric]:

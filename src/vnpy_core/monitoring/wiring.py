@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from vnpy_core.monitoring.metrics import (
     disk_metrics,
     engine_metrics,
+    gateway_metrics,
     order_metrics,
     pipeline_metrics,
     process_metrics,
@@ -33,6 +34,7 @@ def add_metrics(service: "VnPyCoreService", health: "Health", loop_watch: "LoopW
     add("event engine", lambda: engine_metrics(service.host.event_engine))
     add("pipeline", lambda: pipeline_metrics(service.pipeline))
     add("orders", lambda: order_metrics(service.orders.journeys))
+    add("gateways", lambda: gateway_metrics(service.config.gateways, service.life))
     add("websocket", lambda: websocket_metrics(service.hub))
     add("disk", lambda: disk_metrics(service.config.data_dir))
     add("threads", lambda: thread_metrics(vigil.stalls, service.host.event_engine.stalled_s, loop_watch.lag_seconds))
