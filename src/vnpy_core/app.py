@@ -12,6 +12,7 @@ from starlette.routing import WebSocketRoute
 from vnpy_core import __version__
 from vnpy_core.errors import CoreError
 from vnpy_core.monitoring.metrics import http_metrics
+from vnpy_core.monitoring.tracing import TracedRequests
 from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.calendar import create_calendar_router
@@ -82,6 +83,8 @@ def create_app(service: Service) -> FastAPI:
     app.add_middleware(OrderShortcut, service=service, path=f"{API_PREFIX}/trading/orders")
     app.add_middleware(PageCache)
     app.add_middleware(AccessGate, access=service.access, allowed=allowed)
+    if service.tracing is not None:
+        app.add_middleware(TracedRequests, tracing=service.tracing, route_of=meter.route_of, prefix=API_PREFIX)
     app.add_middleware(RequestContext, max_body_bytes=MAX_BODY_BYTES)
     app.add_middleware(MeteredRequests, meter=meter)
     return app

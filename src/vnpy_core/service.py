@@ -36,8 +36,9 @@ from vnpy_core.monitoring.health import Health, Sink, guard_database, guard_jour
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.monitoring.registry import MetricsRegistry
 from vnpy_core.monitoring.supervisor import Supervisor
+from vnpy_core.monitoring.tracing import Tracing
 from vnpy_core.monitoring.vigil import Vigil
-from vnpy_core.monitoring.wiring import add_metrics, keep_vigil
+from vnpy_core.monitoring.wiring import add_metrics, keep_vigil, trace_orders
 from vnpy_core.ports import HistoryStore
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
@@ -117,6 +118,7 @@ class VnPyCoreService:
         self._loop_watch = LoopWatch()
         self._supervisor = supervisor or Supervisor(None)
         self._vigil: Vigil | None = None
+        self.tracing: Tracing | None = None
         self._health = Health(self, self._loop_watch)
 
     async def start(self) -> None:
@@ -151,6 +153,9 @@ class VnPyCoreService:
 
     async def _build(self, stages: Stages) -> None:
         config = self.config
+        if config.tracing.endpoint is not None:
+            self.tracing = Tracing(config.tracing, f"{config.service.host}:{self._port}")
+            stages.at_stop("tracing", self.tracing.close)
         self.registry = open_registry(config, self._port, self._registry_status)
         self._on_stage("journal")
         self.journal = Journal(config.data_dir / "journal.db", config.journal.synchronous)
@@ -230,6 +235,7 @@ class VnPyCoreService:
         self.amendments = Amendments(
             self.orders, self.pipeline, self.read_model.orders, timeout_s=config.service.amend_timeout_s
         )
+        trace_orders(self, stages)
         stages.at_stop("orders", self.orders.close)
         stages.at_stop("amendments", self.amendments.close)
         await self.orders.resolve_at_start(intents)

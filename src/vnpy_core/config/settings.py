@@ -16,7 +16,7 @@ from vnpy_core.config.access_settings import OptionalPath, Section, SecuritySett
 from vnpy_core.config.bus_settings import BusSettings, RegistrySettings, WebSocketSettings
 from vnpy_core.config.data_settings import CacheSettings, DatabaseSettings, HistorySettings, JournalSettings
 from vnpy_core.config.gateways import GatewaySettings
-from vnpy_core.config.monitoring_settings import MonitoringSettings
+from vnpy_core.config.monitoring_settings import MonitoringSettings, TracingSettings
 from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
 from vnpy_core.config.strategy_settings import StrategySettings
@@ -94,6 +94,7 @@ class VnPyCoreConfig(BaseSettings):
     websocket: WebSocketSettings = WebSocketSettings()
     log: LogSettings = LogSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from vnpy_core.data.journal_file import JournalRecord
@@ -69,6 +69,8 @@ class JournalSink(ABC):
         self._aligned = False
         self._position = 0
         self._dead_letters = 0
+        self.on_passed: Callable[[int], None] | None = None
+        """Called on this loop with each new ``position``."""
         self._detail: str | None = None
         self._since = now_timestamp()
 
@@ -220,6 +222,8 @@ class JournalSink(ABC):
             self._cursor = seq
             self._cursor_due = now + self._cursor_interval_s
         self._position = seq
+        if self.on_passed is not None:
+            self.on_passed(seq)
 
     async def _pause(self, failures: int) -> None:
         """Wait, twice as long each time, and not in step with others that the same failure hit."""

@@ -48,6 +48,10 @@ class SinkThread:
     def dead_letters(self) -> int:
         return self._sink.dead_letters
 
+    def follow(self, on_passed: Callable[[int], None]) -> None:
+        """Call ``on_passed`` with each new position, on the sink's thread."""
+        self._sink.on_passed = on_passed
+
     async def start(self) -> None:
         """Begin to follow, and raise what ``JournalSink.start`` raises. To be stopped also if this is cancelled."""
         started, self._leave, self._ended = _uncancellable(), Future(), _uncancellable()

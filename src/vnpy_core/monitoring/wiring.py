@@ -16,6 +16,7 @@ from vnpy_core.monitoring.metrics import (
     thread_metrics,
     websocket_metrics,
 )
+from vnpy_core.monitoring.tracing import OrderTraces
 from vnpy_core.monitoring.vigil import Vigil
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from vnpy_core.monitoring.loop_watch import LoopWatch
     from vnpy_core.monitoring.supervisor import Supervisor
     from vnpy_core.service import VnPyCoreService
+    from vnpy_core.stages import Stages
 
 
 def add_metrics(service: "VnPyCoreService", health: "Health", loop_watch: "LoopWatch", vigil: Vigil) -> None:
@@ -59,3 +61,21 @@ def keep_vigil(service: "VnPyCoreService", loop_watch: "LoopWatch", supervisor: 
     )
     vigil.start()
     return vigil
+
+
+def trace_orders(service: "VnPyCoreService", stages: "Stages") -> None:
+    """Have the traces of orders made and sent, if there is anywhere to send them."""
+    if service.tracing is None:
+        return
+    traces, loop = OrderTraces(service.tracing), asyncio.get_running_loop()
+
+    def on_passed(seq: int) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(traces.rows_upto, seq)
+
+    async def close() -> None:
+        traces.close()
+
+    service.orders.journeys.observer = traces
+    service.recorder.follow(on_passed)
+    stages.at_stop("traces of orders", close)

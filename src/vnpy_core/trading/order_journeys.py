@@ -39,10 +39,12 @@ class Journey:
 
 
 class Observer(Protocol):
-    """Who follows journeys beside the histograms: the traces. Loop only."""
+    """Who follows journeys beside the histograms: the traces. Loop only.
+
+    What ``began`` returns, in the task of who asks for the order, is kept as ``Journey.context``.
+    """
 
     def began(self) -> object: ...
-    def told(self, journey: Journey) -> None: ...
     def ended(self, journey: Journey) -> None: ...
 
 
@@ -112,8 +114,7 @@ class OrderJourneys:
         if journey is None:
             if order.status is not OrderStatus.SUBMITTING:
                 return  # of an order that was there before, or is over
-            context = self.observer.began() if self.observer is not None else None
-            journey = self._by_order[order.vt_orderid] = Journey(now, None, context)
+            journey = self._by_order[order.vt_orderid] = Journey(now, None, None)
             while len(self._by_order) > _FOLLOWED:
                 self._by_order.popitem(last=False)
         journey.order, journey.seq = order, seq
@@ -125,5 +126,5 @@ class OrderJourneys:
             self.seconds["filled"].observe((now - journey.began) / 1e9)
         if order.is_final:
             del self._by_order[order.vt_orderid]
-        if self.observer is not None:
-            (self.observer.ended if order.is_final else self.observer.told)(journey)
+            if self.observer is not None:
+                self.observer.ended(journey)

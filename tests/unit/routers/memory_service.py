@@ -509,6 +509,7 @@ class MemoryService:
         self.live, self.ready = examples.LIVENESS, examples.READINESS
         self.access = AccessControl(security or SECURITY, KeyRing([KEY]), MemoryAccess(), self.pipeline.emit)
         self.status_error: CoreError | None = None
+        self.tracing = None
         self.metrics = MetricsRegistry()
         self.metrics.add("status", lambda: status_metrics(self._status()))
         self.metrics.add("strategies", lambda: strategy_metrics(self._strategies()))
