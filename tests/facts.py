@@ -102,7 +102,9 @@ def _of_type(kind: inspect.Type) -> st.SearchStrategy[Any]:
         case inspect.ListType():
             return st.lists(_of_type(kind.item_type), max_size=3)
         case inspect.DictType():
-            return st.dictionaries(TEXTS, JSON, max_size=3)
+            return st.dictionaries(TEXTS, _of_type(kind.value_type), max_size=3)
+        case inspect.AnyType():
+            return JSON
         case inspect.FloatType():
             return FLOATS
         case inspect.IntType():

@@ -4,7 +4,7 @@ Field names are vn.py's. Enums travel by name, times as ISO 8601 UTC with micros
 NaN and infinity as ``null`` (msgspec's rule for JSON). Each fact has a ``key``: what it is the latest state of.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -282,7 +282,7 @@ class Strategy(Model, frozen=True, kw_only=True, gc=False):
     strategy_name: Annotated[str, msgspec.Meta(examples=["demo"])]
     class_name: Annotated[str, msgspec.Meta(examples=["DoubleMaStrategy"])]
     engine: Annotated[str, msgspec.Meta(examples=["CtaStrategy"])]
-    vt_symbol: VtSymbol
+    vt_symbol: Annotated[str, msgspec.Meta(description="The first of its symbols; empty if it has none")]
     author: str
     state: StrategyState
     inited: bool
@@ -299,10 +299,20 @@ class Strategy(Model, frozen=True, kw_only=True, gc=False):
     ] = StrategyState.ADDED
     revision: Annotated[int, msgspec.Meta(description="Grows with every change, also across restarts")] = 0
     paused: Annotated[bool, msgspec.Meta(description="Only orders that reduce its pos pass")] = False
+    vt_symbols: Annotated[list[str], msgspec.Meta(description="All its symbols", examples=[["rb2501.SHFE"]])] = []
+    positions: Annotated[Mapping[str, float | None], msgspec.Meta(description="What it holds of each symbol")] = {}
 
     @property
     def key(self) -> str:
         return self.strategy_name
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        return self.vt_symbols or ([self.vt_symbol] if self.vt_symbol else [])
+
+    def position_of(self, vt_symbol: str) -> float | None:
+        """Return what it holds of one of its symbols; None: it does not say."""
+        return self.positions.get(vt_symbol, self.pos if len(self.symbols) == 1 else None)
 
     @property
     def is_final(self) -> bool:

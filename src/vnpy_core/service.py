@@ -244,7 +244,7 @@ class VnPyCoreService:
         await self.idempotency.restore(intents)
 
         self.strategies = RedFireStrategyManager(
-            host.cta, host.submit, strategy_store, self.pipeline, self.read_model,
+            host.strategy_hosts, host.submit, strategy_store, self.pipeline, self.read_model,
             timeout_s=config.service.command_timeout_s,
         )  # fmt: skip
         self.risk, self.algos, self.kill_switch = await open_risk(

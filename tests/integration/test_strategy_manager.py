@@ -103,7 +103,7 @@ class Service:
         self.cta.init_engine()
         self.bridge.attach(asyncio.get_running_loop(), self.pipeline.accept)
         self.manager = RedFireStrategyManager(
-            self.cta, room.event_engine.call, self.repository, self.pipeline, self.read_model
+            [self.cta], room.event_engine.call, self.repository, self.pipeline, self.read_model
         )
 
     async def restore(self) -> None:

@@ -1,10 +1,11 @@
 """Strategies: their classes, and the strategies made of them."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from vnpy_core.client.connection import segment
 from vnpy_core.client.mode import Mode, Resource, listing, operation
+from vnpy_core.enums import StrategyState
 from vnpy_core.models import Strategy
 from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyClass, StrategyPage, Variables
 
@@ -13,17 +14,21 @@ class Strategies(Resource[Mode]):
     """``/strategies``."""
 
     @operation
-    async def classes(self) -> list[StrategyClass]:
-        return (await self._connection.get("/strategies/classes", ClassPage)).classes
+    async def classes(self, *, engine: str | None = None) -> "list[StrategyClass]":
+        return (await self._connection.get("/strategies/classes", ClassPage, engine=engine)).classes
 
     @operation
-    async def strategy_class(self, class_name: str) -> StrategyClass:
-        return await self._connection.get(f"/strategies/classes/{segment(class_name)}", StrategyClass)
+    async def strategy_class(self, class_name: str, *, engine: str | None = None) -> StrategyClass:
+        path = f"/strategies/classes/{segment(class_name)}"
+        return await self._connection.get(path, StrategyClass, engine=engine)
 
     @listing
-    def list(self) -> AsyncIterator["list[Strategy]"]:
-        """Iterate over the strategies."""
-        return self._connection.pages("/strategies", StrategyPage, lambda page: page.strategies)
+    def list(
+        self, *, engine: str | None = None, state: StrategyState | None = None, vt_symbol: str | None = None
+    ) -> AsyncIterator["list[Strategy]"]:
+        """Iterate over the strategies that every filter given holds for."""
+        filters = {"engine": engine, "state": state, "vt_symbol": vt_symbol}
+        return self._connection.pages("/strategies", StrategyPage, lambda page: page.strategies, **filters)
 
     @operation
     async def get(self, name: str) -> Strategy:
@@ -34,13 +39,16 @@ class Strategies(Resource[Mode]):
         self,
         class_name: str,
         strategy_name: str,
-        vt_symbol: str,
+        vt_symbols: str | Sequence[str],
         setting: Mapping[str, Any] | None = None,
         *,
         auto_start: bool = False,
+        engine: str = "CtaStrategy",
     ) -> Strategy:
+        """Add a strategy of one of vn.py's engines."""
         body = {
-            "class_name": class_name, "strategy_name": strategy_name, "vt_symbol": vt_symbol,
+            "class_name": class_name, "strategy_name": strategy_name, "engine": engine,
+            "vt_symbols": [vt_symbols] if isinstance(vt_symbols, str) else [*vt_symbols],
             "setting": setting or {}, "auto_start": auto_start,
         }  # fmt: skip
         return await self._connection.call("POST", "/strategies", Strategy, body=body)

@@ -142,13 +142,20 @@ class StrategyRecord(msgspec.Struct, frozen=True, kw_only=True):
     class_name: str
     engine: str
     vt_symbol: str
+    vt_symbols: list[str] = []
     setting: dict[str, Any]
+    is_active: bool = True
     auto_start: bool = False
     desired_state: StrategyState = StrategyState.ADDED
     version: int = 0
     updated_by: str = ""
     updated: str = ""
     paused: bool = False
+
+    @property
+    def symbols(self) -> Sequence[str]:
+        """What it trades, in its own order; a service of an earlier version wrote ``vt_symbol`` alone."""
+        return self.vt_symbols or ([self.vt_symbol] if self.vt_symbol else [])
 
 
 class StrategyRepository:
@@ -214,4 +221,5 @@ class StrategyRepository:
 
 
 def _strategy(row: RowMapping) -> StrategyRecord:
-    return msgspec.convert({field: row[field] for field in StrategyRecord.__struct_fields__}, StrategyRecord)
+    fields = {field: row[field] for field in StrategyRecord.__struct_fields__ if row[field] is not None}
+    return msgspec.convert(fields, StrategyRecord)

@@ -74,6 +74,8 @@ def _lock(connection: Connection) -> Iterator[None]:
             raise Unavailable(f"Another process has been upgrading the schema for {_LOCK_TIMEOUT_S} s.")
         try:
             yield
+            # Before the lock is given up: who waits for it must see the new revision, and not upgrade once more.
+            connection.exec_driver_sql("COMMIT")
         finally:
             connection.execute(select(func.release_lock(_LOCK_NAME)))
     else:

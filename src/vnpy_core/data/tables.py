@@ -44,7 +44,7 @@ from vnpy_core.models import (
 )
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0006_since_0004"
+SCHEMA_REVISION = "0007_since_0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -224,6 +224,8 @@ strategy_states = _facts(
     Column("desired_state", EnumName, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("vt_symbols", JSON),
+    Column("positions", JSON),
 )
 
 # What strategies are given back at their next initialisation: every state they were saved in, the newest last.
@@ -251,6 +253,8 @@ strategies = _table(
     Column("updated_by", Name, nullable=False),
     Column("updated", WireTime, nullable=False),
     Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("vt_symbols", JSON),
+    Column("is_active", Boolean),
 )
 
 # How much of a strategy's pos is in no recorded trade of its orders: what it began with, or what somebody accepted.

@@ -2,7 +2,7 @@
 
 import copy
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from logging import WARNING
 from typing import Any
 
@@ -15,11 +15,9 @@ from vnpy_core.engine.cta_saving import saveable_variables
 from vnpy_core.engine.parameter_ranges import ranges_of
 from vnpy_core.engine.setting_check import checked
 from vnpy_core.engine.single_writer import on_event_thread
-from vnpy_core.engine.vn_enums import to_vn
-from vnpy_core.enums import Exchange, StrategyState, parse_enum
-from vnpy_core.errors import Conflict, Invalid
-
-_NAME_LENGTH = 64
+from vnpy_core.engine.strategy_checks import check_name, only_symbol
+from vnpy_core.enums import StrategyState
+from vnpy_core.errors import Conflict
 
 
 class CoreCtaEngine(Initialisation):
@@ -69,9 +67,15 @@ class CoreCtaEngine(Initialisation):
 
     @on_event_thread
     def add_strategy(
-        self, class_name: str, strategy_name: str, vt_symbol: str, setting: Mapping[str, Any], *, saved: bool = False
+        self,
+        class_name: str,
+        strategy_name: str,
+        vt_symbol: str | Sequence[str],
+        setting: Mapping[str, Any],
+        *,
+        saved: bool = False,
     ) -> None:
-        """Add a strategy. Of a ``saved`` setting the parameters that the class no longer has are left out.
+        """Add a strategy of a symbol. Of a ``saved`` setting the parameters that the class no longer has are left out.
 
         Raises:
             Conflict: there is one of that name, or one of its variables cannot be saved.
@@ -81,9 +85,9 @@ class CoreCtaEngine(Initialisation):
         """
         if strategy_name in self.strategies:
             raise Conflict(f"There is a strategy {strategy_name!r} already.", code="duplicate_strategy")
-        _check_name(strategy_name)
+        check_name(strategy_name)
         kind = self.strategy_class(class_name)
-        vt_symbol = _checked_symbol(vt_symbol)
+        vt_symbol = only_symbol(vt_symbol)
         defaults = parameter_defaults(kind)
         if saved and (unknown := setting.keys() - defaults.keys()):
             self.write_log(f"{strategy_name}: {class_name} has no parameter {sorted(unknown)} any more", level=WARNING)
@@ -291,23 +295,3 @@ class CoreCtaApp(CtaStrategyApp):
     """vn.py's app with our engine."""
 
     engine_class = CoreCtaEngine
-
-
-def _check_name(name: str) -> None:
-    if not 0 < len(name) <= _NAME_LENGTH or not name.isprintable() or name != name.strip() or "/" in name:
-        message = f"must have 1 to {_NAME_LENGTH} printable characters, no slash, and no blank at either end"
-        errors = [{"field": "strategy_name", "message": message}]
-        raise Invalid(f"{name!r} cannot be a strategy's name: it {message}.", errors=errors)
-
-
-def _checked_symbol(vt_symbol: str) -> str:
-    """Return ``vt_symbol`` as vn.py writes it; the symbol itself may have dots."""
-    symbol, _, exchange = vt_symbol.rpartition(".")
-    try:
-        if not symbol:
-            raise ValueError("must be <symbol>.<exchange>, such as rb2501.SHFE")
-        return f"{symbol}.{to_vn(parse_enum(Exchange, exchange)).value}"
-    except ValueError as error:
-        raise Invalid(
-            f"{vt_symbol!r} is not a symbol: {error}", errors=[{"field": "vt_symbol", "message": str(error)}]
-        ) from error

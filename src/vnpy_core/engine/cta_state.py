@@ -90,6 +90,7 @@ class StrategyStates(ClassCatalogue):
             "class_name": type(strategy).__name__,
             "engine": APP_NAME,
             "vt_symbol": strategy.vt_symbol,
+            "vt_symbols": [strategy.vt_symbol],
             "author": jsonable(strategy.author),
             "state": self._state(strategy),
             "auto_start": auto_start,

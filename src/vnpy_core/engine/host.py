@@ -86,6 +86,11 @@ class EngineHost:
         self.algo.init_engine()
         self.algo_desk = AlgoDesk(self.algo)
 
+    @property
+    def strategy_hosts(self) -> Sequence[CoreCtaEngine]:
+        """The engines that strategies run in, the first of which is the one that is meant if none is named."""
+        return (self.cta,)
+
     def attach(self, loop: asyncio.AbstractEventLoop, sink: Callable[[list[Event]], None]) -> None:
         self.bridge.attach(loop, sink)
 

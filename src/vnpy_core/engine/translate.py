@@ -241,19 +241,24 @@ def strategy(data: Mapping[str, Any]) -> models.Strategy:
     inited, trading = bool(variables.get("inited")), bool(variables.get("trading"))
     state = StrategyState.TRADING if trading else StrategyState.INITED if inited else StrategyState.ADDED
     error = data.get("error")
+    vt_symbols = list(data.get("vt_symbols") or ([data["vt_symbol"]] if data.get("vt_symbol") else []))
+    pos = number(variables.get("pos"))
+    positions = data.get("positions", {data["vt_symbol"]: pos} if len(vt_symbols) == 1 else {})
     return _make(
         models.Strategy,
         {
             "strategy_name": data["strategy_name"],
             "class_name": data["class_name"],
             "engine": data.get("engine") or "CtaStrategy",
-            "vt_symbol": data["vt_symbol"],
+            "vt_symbol": vt_symbols[0] if vt_symbols else "",
+            "vt_symbols": vt_symbols,
+            "positions": {vt_symbol: number(held) for vt_symbol, held in positions.items()},
             "author": text(data.get("author")),
             "state": _name(data.get("state") or state),
             "inited": inited,
             "trading": trading,
             "auto_start": bool(data.get("auto_start")),
-            "pos": number(variables.get("pos")),
+            "pos": pos,
             "parameters": jsonable(data["parameters"]),
             "variables": variables,
             "error": None if error is None else text(error),

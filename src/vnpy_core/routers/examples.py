@@ -69,7 +69,7 @@ STRATEGY = models.Strategy(
     strategy_name="demo", class_name="DoubleMaStrategy", engine="CtaStrategy", vt_symbol="rb2501.SHFE",
     author="VnPy Core", state=StrategyState.TRADING, inited=True, trading=True, auto_start=True, pos=1.0,
     parameters={"fast_window": 10, "slow_window": 20}, variables={"fast_ma0": 3500.5, "slow_ma0": 3498.0},
-    desired_state=StrategyState.TRADING, revision=12,
+    desired_state=StrategyState.TRADING, revision=12, vt_symbols=["rb2501.SHFE"], positions={"rb2501.SHFE": 1.0},
 )  # fmt: skip
 OVERVIEW = models.HistoryOverview(
     vt_symbol="rb2501.SHFE", symbol="rb2501", exchange=Exchange.SHFE, interval=Interval.MINUTE, count=45_031,

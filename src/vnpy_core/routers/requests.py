@@ -3,14 +3,24 @@
 import json
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import msgspec
 from fastapi import Depends, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from vnpy_core.enums import Direction, Exchange, Interval, Offset, OrderStatus, OrderType, Product, parse_enum
-from vnpy_core.models import to_timestamp
+from vnpy_core.enums import (
+    Direction,
+    Exchange,
+    Interval,
+    Offset,
+    OrderStatus,
+    OrderType,
+    Product,
+    StrategyState,
+    parse_enum,
+)
+from vnpy_core.models import Strategy, to_timestamp
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
 
 MAX_LIMIT = 10_000
@@ -65,6 +75,10 @@ AnyOffset = Annotated[Offset, named(Offset)]
 AnyOrderStatus = Annotated[OrderStatus, named(OrderStatus)]
 AnyOrderType = Annotated[OrderType, named(OrderType)]
 AnyProduct = Annotated[Product, named(Product)]
+AnyStrategyState = Annotated[StrategyState, named(StrategyState)]
+EngineName = Annotated[
+    str, Field(pattern=r"^\w{1,64}$", description="vn.py's name of it / vn.py 引擎名", examples=["CtaStrategy"])
+]
 Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 Symbol = Annotated[str, Field(pattern=f"^{_SYMBOL}$", examples=["rb2501"])]
 VtSymbol = Annotated[
@@ -162,7 +176,23 @@ class GatewayQuery(Page):
 
 
 class StrategyQuery(Page):
+    """Which strategies; every filter given must hold."""
+
     cursor: Annotated[str | None, _cursor("strategies")] = None
+    engine: EngineName | None = None
+    state: AnyStrategyState | None = None
+    vt_symbol: VtSymbol | None = None
+
+    def matches(self, strategy: Strategy) -> bool:
+        return (
+            (self.engine is None or strategy.engine == self.engine)
+            and (self.state is None or strategy.state is self.state)
+            and (self.vt_symbol is None or self.vt_symbol in strategy.symbols)
+        )
+
+
+class ClassQuery(RequestQuery):
+    engine: EngineName | None = None
 
 
 class OrderQuery(PastQuery):
@@ -318,13 +348,28 @@ class StrategyBody(Body):
 
     class_name: Annotated[str, Field(pattern=r"^\w{1,128}$", examples=["DoubleMaStrategy"])]
     strategy_name: StrategyName
-    vt_symbol: VtSymbol
+    engine: EngineName = "CtaStrategy"
+    vt_symbol: Annotated[VtSymbol | None, Field(description="Of a strategy of one symbol / 单合约策略的合约")] = None
+    vt_symbols: Annotated[
+        list[VtSymbol] | None,
+        Field(max_length=1000, description="In place of `vt_symbol`, if there are several / 多合约策略的全部合约"),
+    ] = None
     setting: Annotated[
         JsonObject, Field(description="Parameters that differ from the class's / 与策略类默认值不同的参数")
     ] = Field(default_factory=dict)
     auto_start: Annotated[
         bool, Field(description="Initialise and start it whenever the service starts / 服务启动时自动初始化并启动")
     ] = False
+
+    @property
+    def symbols(self) -> list[str]:
+        return self.vt_symbols if self.vt_symbols is not None else [self.vt_symbol] if self.vt_symbol else []
+
+    @model_validator(mode="after")
+    def _one_way_to_name_symbols(self) -> Self:
+        if self.vt_symbol is not None and self.vt_symbols is not None:
+            raise ValueError("give vt_symbol or vt_symbols, not both")
+        return self
 
     model_config = ConfigDict(
         json_schema_extra={

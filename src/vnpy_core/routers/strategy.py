@@ -1,15 +1,17 @@
 """The strategy routes: classes, and the strategies made of them."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from vnpy_core.models import Model, Strategy
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyPage, Variables
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.pages import encoded, json_response, list_page
-from vnpy_core.routers.requests import NO_QUERY, ParametersBody, StrategyBody, StrategyQuery
+from vnpy_core.routers.requests import NO_QUERY, ClassQuery, ParametersBody, StrategyBody, StrategyQuery
 from vnpy_core.routers.service import Service
 
 NamePath = Annotated[str, Path(description="Strategy / 策略名", examples=["demo"])]
@@ -32,23 +34,21 @@ def _add_classes(router: APIRouter, service: Service) -> None:
         operation_id="list_strategy_classes",
         summary="List the strategy classes / 查询策略类",
         responses=answer(
-            ClassPage(classes=[examples.STRATEGY_CLASS], broken_files={}, next_cursor=None), "The classes / 策略类列表"
+            ClassPage(classes=[examples.STRATEGY_CLASS], broken_files={}, next_cursor=None), "Classes / 策略类列表", 404
         ),
-        dependencies=NO_QUERY,
     )
-    async def list_strategy_classes() -> Response:
-        found = {"classes": service.strategies.classes(), "broken_files": dict(service.strategies.broken_files())}
-        return json_response(msgspec.json.encode({**found, "next_cursor": None}))
+    async def list_strategy_classes(query: Annotated[ClassQuery, Query()]) -> Response:
+        classes, broken = service.strategies.classes(query.engine), dict(service.strategies.broken_files())
+        return json_response(msgspec.json.encode({"classes": classes, "broken_files": broken, "next_cursor": None}))
 
     @router.get(
         "/classes/{class_name}",
         operation_id="get_strategy_class",
         summary="Get a strategy class with its parameters / 查询策略类参数",
         responses=answer(examples.STRATEGY_CLASS, "Its parameters, with types and defaults / 参数、类型与默认值", 404),
-        dependencies=NO_QUERY,
     )
-    async def get_strategy_class(class_name: ClassPath) -> Response:
-        return json_response(msgspec.json.encode(service.strategies.class_detail(class_name)))
+    async def get_strategy_class(class_name: ClassPath, query: Annotated[ClassQuery, Query()]) -> Response:
+        return json_response(msgspec.json.encode(service.strategies.class_detail(class_name, query.engine)))
 
 
 def _add_strategies(router: APIRouter, service: Service) -> None:
@@ -61,7 +61,7 @@ def _add_strategies(router: APIRouter, service: Service) -> None:
     @router.get("/", include_in_schema=False)
     async def list_strategies(request: Request, query: Annotated[StrategyQuery, Query()]) -> Response:
         table = service.read_model.strategies
-        return list_page(request.scope, "strategies", table, None, query.cursor, query.limit)
+        return list_page(request.scope, "strategies", table, _predicate(query), query.cursor, query.limit)
 
     @router.post(
         "",
@@ -74,7 +74,7 @@ def _add_strategies(router: APIRouter, service: Service) -> None:
     @router.post("/", status_code=201, include_in_schema=False, dependencies=NO_QUERY)
     async def add_strategy(body: StrategyBody) -> Response:
         added = await service.strategies.add(
-            body.class_name, body.strategy_name, body.vt_symbol, body.setting, body.auto_start
+            body.class_name, body.strategy_name, body.symbols, body.setting, body.auto_start, engine=body.engine
         )
         return encoded(added, 201)
 
@@ -168,3 +168,9 @@ def _add_values(router: APIRouter, service: Service) -> None:
     )
     async def get_strategy_variables(name: NamePath) -> Response:
         return encoded(Variables(strategy_name=name, variables=service.strategies.variables(name)))
+
+
+def _predicate(query: StrategyQuery) -> Callable[[Model], bool] | None:
+    if query.engine is query.state is query.vt_symbol is None:
+        return None
+    return lambda model: isinstance(model, Strategy) and query.matches(model)

@@ -8,15 +8,16 @@ from vnpy_core.enums import StrategyState
 from vnpy_core.errors import NotFound, OutcomeUnknown
 from vnpy_core.events import Event
 from vnpy_core.models import Strategy
-from vnpy_core.strategies.host import ENGINE_NAME, Publisher
+from vnpy_core.strategies.host import Publisher
 
 
 class StrategyBoard:
     """Loop only. Filled by the pipeline with what the engine tells, and by ``put_unloaded``."""
 
-    def __init__(self, pipeline: Publisher, timeout_s: float) -> None:
+    def __init__(self, pipeline: Publisher, timeout_s: float, engines: Collection[str]) -> None:
         self._pipeline = pipeline
         self._timeout_s = timeout_s
+        self._engines = frozenset(engines)
         self._told: dict[str, Strategy] = {}
         self._waiting: set[asyncio.Future[None]] = set()
         pipeline.subscribe(self._on_events)
@@ -73,7 +74,7 @@ class StrategyBoard:
         for told in found:
             if told.state is StrategyState.REMOVED:
                 self._told.pop(told.strategy_name, None)
-            elif told.engine == ENGINE_NAME:
+            elif told.engine in self._engines:
                 self._told[told.strategy_name] = told
         if found:
             waiting, self._waiting = self._waiting, set()
@@ -88,6 +89,7 @@ def _without_engine(record: StrategyRecord, state: StrategyState, error: str | N
         class_name=record.class_name,
         engine=record.engine,
         vt_symbol=record.vt_symbol,
+        vt_symbols=list(record.symbols),
         author="",
         state=state,
         inited=False,

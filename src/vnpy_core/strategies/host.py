@@ -1,4 +1,4 @@
-"""What the strategy manager needs of others: the CTA engine, the table, the pipeline, the read model."""
+"""What the strategy manager needs of others: the engines, the table, the pipeline, the read model."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -12,8 +12,15 @@ from vnpy_core.models import Model
 ENGINE_NAME = "CtaStrategy"
 
 
-class CtaHost(Protocol):
-    """The CTA engine. Everything but ``describe_…``, ``broken_files`` and ``init_strategy`` is for the event thread.
+class StrategyHost(Protocol):
+    """An engine that strategies run in. Everything but ``describe_…``, ``broken_files`` and ``init_strategy`` is for
+    the event thread.
+
+    A strategy's life: ``add_strategy`` makes it of its class, ADDED. ``init_strategy`` runs ``on_init`` on a thread of
+    its own, INITING, then restores its saved variables and subscribes its symbols: INITED. It gets events from then on
+    and may send orders once ``start_strategy`` has made it TRADING. ``stop_strategy`` cancels its orders and saves its
+    variables. Whatever of its code raises, in whichever callback: it is FAILED, its working orders are cancelled, the
+    traceback is kept, and it can be initialised again. Each change is told as a ``Strategy`` with a greater revision.
 
     Raises:
         NotFound, Conflict, Invalid: what was asked for is not possible.
@@ -21,12 +28,26 @@ class CtaHost(Protocol):
     """
 
     @property
+    def engine_name(self) -> str:
+        """vn.py's name of the engine, as the API has it."""
+        ...
+
+    @property
     def broken_files(self) -> Mapping[str, str]: ...
     def describe_classes(self) -> Sequence[Mapping[str, Any]]: ...
     def describe_class(self, class_name: str) -> Mapping[str, Any]: ...
     def add_strategy(
-        self, class_name: str, strategy_name: str, vt_symbol: str, setting: Mapping[str, Any], *, saved: bool = False
-    ) -> None: ...
+        self,
+        class_name: str,
+        strategy_name: str,
+        vt_symbols: Sequence[str],
+        setting: Mapping[str, Any],
+        *,
+        saved: bool = False,
+    ) -> None:
+        """``saved``: the setting is of an earlier run; parameters that the class no longer has are left out."""
+        ...
+
     def init_strategy(self, strategy_name: str) -> Future[None]: ...
     def start_strategy(self, strategy_name: str) -> None: ...
     def stop_strategy(self, strategy_name: str) -> None: ...
@@ -47,13 +68,18 @@ class CtaHost(Protocol):
         ...
 
     def saved_settings(self) -> Mapping[str, Any]:
-        """Return what vn.py's own setting file holds."""
+        """Return what vn.py's own setting file of this engine holds."""
         ...
 
-    def replace_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> None: ...
+    def replace_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make vn.py's own setting file hold these entries, which have that file's format."""
+        ...
 
     def adopt_orders(self, owners: Mapping[str, str], working: Collection[str], fills: Iterable[str]) -> None:
-        """Take up the orders of an earlier run, by vt_orderid, and the keys of the trades that were counted then."""
+        """Take up the orders of an earlier run, by vt_orderid, and the keys of the trades that were counted then.
+
+        An owner is what follows the engine's name in an order's reference.
+        """
         ...
 
 

@@ -263,6 +263,11 @@ class Life:
         return describe(TradingCalendar(Weekdays()), symbol, exchange, day, datetime(2026, 1, 5, 1, 30, tzinfo=UTC))
 
 
+def _require_engine(engine: str | None) -> None:
+    if engine not in (None, "CtaStrategy", "PortfolioStrategy"):
+        raise NotFound(f"There is no strategy engine {engine!r}.", code="unknown_engine")
+
+
 class Strategies:
     """Strategies that do nothing; one of class Broken fails to start."""
 
@@ -270,16 +275,18 @@ class Strategies:
         self._emit = emit
         self._strategies: dict[str, Strategy] = {}
 
-    def classes(self) -> list[dict[str, Any]]:
-        return [msgspec.to_builtins(examples.STRATEGY_CLASS)]
+    def classes(self, engine: str | None = None) -> Sequence[dict[str, Any]]:
+        _require_engine(engine)
+        return [msgspec.to_builtins(examples.STRATEGY_CLASS)] if engine in (None, "CtaStrategy") else []
 
     def broken_files(self) -> Mapping[str, str]:
         return {}
 
-    def class_detail(self, class_name: str) -> dict[str, Any]:
-        if class_name != examples.STRATEGY_CLASS.class_name:
-            raise NotFound(f"There is no strategy class {class_name!r}.")
-        return self.classes()[0]
+    def class_detail(self, class_name: str, engine: str | None = None) -> dict[str, Any]:
+        for described in self.classes(engine):
+            if class_name == described["class_name"]:
+                return described
+        raise NotFound(f"There is no strategy class {class_name!r}.")
 
     def get(self, name: str) -> Strategy:
         if name not in self._strategies:
@@ -287,15 +294,21 @@ class Strategies:
         return self._strategies[name]
 
     async def add(
-        self, class_name: str, strategy_name: str, vt_symbol: str, setting: Mapping[str, Any], auto_start: bool
+        self, class_name: str, strategy_name: str, vt_symbols: str | Sequence[str], setting: Mapping[str, Any],
+        auto_start: bool = False, *, engine: str = "CtaStrategy",
     ) -> Strategy:
+        _require_engine(engine)
+        symbols = [vt_symbols] if isinstance(vt_symbols, str) else [*vt_symbols]
+        if not symbols or (engine == "CtaStrategy" and len(symbols) > 1):
+            raise Invalid("must name one symbol", errors=[{"field": "vt_symbols", "message": "must name one symbol"}])
         if class_name not in ("DoubleMaStrategy", "Broken"):
             raise NotFound(f"There is no strategy class {class_name!r}.")
         if strategy_name in self._strategies:
             raise Conflict(f"There is a strategy {strategy_name!r} already.", code="duplicate_strategy")
         return self._keep(
             msgspec.structs.replace(
-                examples.STRATEGY, class_name=class_name, strategy_name=strategy_name, vt_symbol=vt_symbol,
+                examples.STRATEGY, class_name=class_name, strategy_name=strategy_name, vt_symbol=symbols[0],
+                vt_symbols=symbols, engine=engine,
                 parameters={**examples.STRATEGY.parameters, **setting}, auto_start=auto_start,
                 state=StrategyState.ADDED, inited=False, trading=False, revision=0,
             )

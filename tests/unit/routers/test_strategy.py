@@ -85,3 +85,29 @@ async def test_what_json_should_not_carry_is_refused(api: Api, value: str) -> No
 async def test_names_in_any_script_are_good(api: Api) -> None:
     await api.send("POST", "/strategies", DEMO | {"strategy_name": "双均线-1"}, 201)
     assert (await api.get("/strategies/双均线-1"))["strategy_name"] == "双均线-1"
+
+
+async def test_strategies_of_other_engines(api: Api) -> None:
+    symbols = ["rb2501.SHFE", "hc2501.SHFE"]
+    body = {"class_name": "DoubleMaStrategy", "strategy_name": "pair", "engine": "PortfolioStrategy"}
+    added = await api.send("POST", "/strategies", {**body, "vt_symbols": symbols}, 201)
+    assert (added["engine"], added["vt_symbols"], added["vt_symbol"]) == ("PortfolioStrategy", symbols, symbols[0])
+    await api.send("POST", "/strategies", DEMO, 201)
+    await api.service.pipeline.drain()
+    for query, names in (
+        ({"engine": "PortfolioStrategy"}, ["pair"]),
+        ({"engine": "CtaStrategy", "state": "ADDED"}, ["demo"]),
+        ({"vt_symbol": "hc2501.SHFE"}, ["pair"]),
+        ({"vt_symbol": "rb2501.SHFE"}, ["demo", "pair"]),
+        ({"state": "TRADING"}, []),
+    ):
+        found = (await api.get("/strategies", **query))["strategies"]
+        assert sorted(strategy["strategy_name"] for strategy in found) == names
+    for wrong, status in (
+        ({"engine": "NoEngine", "vt_symbols": symbols}, 404),
+        ({"vt_symbol": "rb2501.SHFE", "vt_symbols": symbols}, 422),
+        ({"engine": "CtaStrategy", "vt_symbols": symbols}, 422),
+        ({}, 422),
+    ):
+        await api.send("POST", "/strategies", {**body, "strategy_name": "other", **wrong}, status)
+    assert (await api.get("/strategies/classes", expect=404, engine="NoEngine"))["code"] == "unknown_engine"

@@ -42,13 +42,19 @@ class FakeCta:
     def describe_class(self, class_name: str) -> Mapping[str, Any]:
         raise NotFound(class_name)
 
+    @property
+    def engine_name(self) -> str:
+        return ENGINE_NAME
+
     def add_strategy(
-        self, class_name: str, strategy_name: str, vt_symbol: str, setting: Mapping[str, Any], *, saved: bool = False
+        self, class_name: str, strategy_name: str, vt_symbols: Sequence[str], setting: Mapping[str, Any], *,
+        saved: bool = False,
     ) -> None:
         if class_name == "Unknown":
             raise NotFound(f"There is no strategy class {class_name!r}.")
         self.states[strategy_name] = {
-            "strategy_name": strategy_name, "class_name": class_name, "vt_symbol": vt_symbol,
+            "strategy_name": strategy_name, "class_name": class_name, "vt_symbol": vt_symbols[0],
+            "vt_symbols": [*vt_symbols],
             "parameters": dict(setting), "state": ADDED, "auto_start": False, "desired_state": ADDED,
         }  # fmt: skip
         self._put(strategy_name)
@@ -182,7 +188,7 @@ class Parts:
         self.thread = ThreadPoolExecutor(1)
         self.cta = FakeCta(lambda told: loop.call_soon_threadsafe(self.pipeline.emit, told) and None)
         self.manager = RedFireStrategyManager(
-            self.cta, self.thread.submit, self.table, self.pipeline, NothingKnown(), timeout_s=timeout_s
+            [self.cta], self.thread.submit, self.table, self.pipeline, NothingKnown(), timeout_s=timeout_s
         )
 
 
@@ -348,7 +354,7 @@ async def test_constructor_that_takes_its_time(parts: Parts) -> None:
     parts.cta.add_strategy = add  # type: ignore[method-assign]
     assert (await parts.manager.add("Probe", "p", SYMBOL, {})).state is ADDED
     again = RedFireStrategyManager(
-        parts.cta, parts.thread.submit, parts.table, parts.pipeline, NothingKnown(), timeout_s=0.3
+        [parts.cta], parts.thread.submit, parts.table, parts.pipeline, NothingKnown(), timeout_s=0.3
     )
     await again.load_strategies_from_db()
     assert again.get("p").state is ADDED
@@ -358,7 +364,7 @@ async def test_stop_is_not_held_up_by_another_command(parts: Parts) -> None:
     await parts.manager.add("Probe", "p", SYMBOL, {})
     await parts.manager.init("p")
     await parts.manager.start("p")
-    async with parts.manager._lock("p"):
+    async with parts.manager._table.lock("p"):
         stopping = asyncio.create_task(parts.manager.stop("p"))
         while "stop p" not in parts.cta.commands:  # noqa: ASYNC110 - the fake has nothing to wait for
             await asyncio.sleep(0)
@@ -420,16 +426,20 @@ async def test_unexpected_error_while_restoring_harms_no_other() -> None:
     parts.thread.shutdown()
 
 
-async def test_records_of_other_engines_are_left_alone() -> None:
+async def test_a_record_of_an_engine_that_is_not_here_is_shown_and_kept() -> None:
     parts = Parts(timeout_s=10)
     other = StrategyRecord(
         strategy_name="spread", class_name="X", engine="SpreadTrading", vt_symbol=SYMBOL, setting={}
     )
-    await parts.table.save(other)
+    saved = await parts.table.save(other)
     await parts.manager.restore()
-    assert parts.manager.list() == []
-    with pytest.raises(NotFound):
+    (shown,) = parts.manager.list()
+    assert (shown.engine, shown.state, parts.table.records) == (other.engine, StrategyState.FAILED, {"spread": saved})
+    with pytest.raises(NotFound, match="engine 'SpreadTrading'"):
         await parts.manager.init("spread")
+    assert (await parts.manager.stop("spread")).state is StrategyState.FAILED
+    await parts.manager.remove("spread")
+    assert (parts.table.records, parts.manager.list()) == ({}, [])
     parts.thread.shutdown()
 
 

@@ -6,7 +6,8 @@ from vnpy_core.data.repositories import StrategyRecord
 from vnpy_core.enums import Direction, Exchange, Offset, OrderStatus, OrderType, StrategyState
 from vnpy_core.events import Event
 from vnpy_core.models import Order, Strategy, Trade
-from vnpy_core.strategies.recovery import earlier_orders, gone, records_of, settings_of
+from vnpy_core.strategies.recovery import earlier_orders, gone, records_of
+from vnpy_core.strategies.setting_files import settings_of
 
 SYMBOL = "rb2505.SHFE"
 
@@ -48,9 +49,9 @@ def record(name: str) -> StrategyRecord:
 def test_records_of_a_setting_file() -> None:
     entry = {"class_name": "Probe", "vt_symbol": SYMBOL, "setting": {"size": 1}}
     settings = {"good": entry, "no_setting": {"class_name": "Probe", "vt_symbol": SYMBOL}, "text": "x", "number": 1}
-    (found,) = records_of(settings)
+    (found,) = records_of("CtaStrategy", settings)
     assert (found.strategy_name, found.setting, found.desired_state) == ("good", {"size": 1}, StrategyState.ADDED)
-    assert settings_of({"good": found}) == {"good": entry}
+    assert settings_of({"good": found}, "CtaStrategy") == {"good": entry}
 
 
 def test_earlier_orders() -> None:
@@ -62,7 +63,7 @@ def test_earlier_orders() -> None:
         order(4, "AlgoTrading_x", OrderStatus.NOTTRADED),
         order(5, "CtaStrategy_c", OrderStatus.UNKNOWN),
     )
-    found = earlier_orders(known)
+    found = earlier_orders(known, "CtaStrategy")
     assert found.owners == {"SIM.1": "a_b", "SIM.2": "a_b", "SIM.5": "c"}
     assert found.working == ["SIM.1", "SIM.5"]
     assert found.fills == []
@@ -71,5 +72,5 @@ def test_earlier_orders() -> None:
 def test_gone() -> None:
     known = Known()
     known.strategies = Table(strategy("kept"), strategy("lost"), strategy("other", "SpreadTrading"))
-    (found,) = gone(known, {"kept": record("kept")})
+    (found,) = gone(known, {"kept": record("kept")}, ["CtaStrategy"])
     assert (found.strategy_name, found.state) == ("lost", StrategyState.REMOVED)
