@@ -30,6 +30,7 @@ from vnpy_core.routers.risk import create_risk_router
 from vnpy_core.routers.rules import API_PREFIX
 from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
+from vnpy_core.routers.strategy_files import create_strategy_files_router
 from vnpy_core.routers.system import create_health_router, create_metrics_router, create_system_router
 from vnpy_core.routers.trading import create_trading_router
 from vnpy_core.routers.websocket import WebSocketEndpoint
@@ -55,6 +56,7 @@ def create_app(service: Service) -> FastAPI:
         create_reconciliation_router(service),
         create_calendar_router(service),
         create_strategy_router(service),
+        create_strategy_files_router(service),
         create_risk_router(service),
         create_algo_router(service),
         create_data_router(service),

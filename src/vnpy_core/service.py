@@ -44,6 +44,7 @@ from vnpy_core.reports import Liveness, Readiness, SystemStatus
 from vnpy_core.routers.commands import CommandDesk
 from vnpy_core.security.access import AccessControl
 from vnpy_core.stages import Stages
+from vnpy_core.strategies.code_store import CodeStore, open_code_store
 from vnpy_core.strategies.demo import add_demo
 from vnpy_core.strategies.life import StrategyLife
 from vnpy_core.strategies.manager import RedFireStrategyManager
@@ -96,6 +97,7 @@ class VnPyCoreService:
     strategies: RedFireStrategyManager
     strategy_life: StrategyLife
     saved_variables: SavedVariables
+    code: CodeStore
     registry: ServiceRegistry
     access: AccessControl
 
@@ -169,6 +171,7 @@ class VnPyCoreService:
         stages.at_stop("lease on the database", self.lease.release)
         strategy_store = await open_database(config, self.database, self.lease)
         stages.own_task(self.lease.keep(), "lease on the database")
+        self.code = await open_code_store(config, self.database)
         self.recorder = RecorderThread(self.journal, self.database, guard=self.lease.require)
         stages.at_stop("recorder", self.recorder.stop)
         await self.recorder.start()
@@ -257,6 +260,7 @@ class VnPyCoreService:
         watch = host.watch_callbacks(asyncio.get_running_loop(), self.strategy_life.alerts.on_slow)
         stages.at_stop("event watch", lambda: asyncio.to_thread(watch.stop))
         await self.strategy_life.give_back()
+        self.code.attach(host.strategy_code, self.strategies.list)
         # Before the gateways connect: they tell again which orders work and what was filled.
         await self.strategies.load_strategies_from_db()
 

@@ -1,4 +1,4 @@
-"""How strategies are watched, stopped and brought back: the section of the strategies."""
+"""How strategies are watched, stopped and brought back, and where their code may come from."""
 
 from typing import Annotated, Literal
 
@@ -24,3 +24,8 @@ class StrategySettings(Section):
         float, Field(ge=1, description="Variables that change without a fill are saved this often")
     ] = 5.0
     variables_kept: Annotated[int, Field(ge=1, description="Of each strategy, so many of its saved states")] = 10_000
+    upload: Annotated[
+        bool, Field(description="Admins may upload strategy files: code that runs with all the service's rights")
+    ] = False
+    check_timeout_s: Annotated[float, Field(gt=0, le=600, description="For the import of an uploaded file")] = 30.0
+    check_memory_mb: Annotated[int, Field(ge=128, description="That this import may take")] = 1024

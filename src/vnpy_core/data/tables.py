@@ -266,6 +266,23 @@ strategy_baselines = _table(
     Column("set_at", WireTime, nullable=False),
 )
 
+# Strategy files that were uploaded: every version of each, for ever. ``result`` is what its check has found.
+strategy_files = _table(
+    "strategy_files",
+    Column("file_name", Gateway, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("source", LongText, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("classes", JSON, nullable=False),
+    Column("result", JSON, nullable=False),
+    Column("comment", LongText, nullable=False),
+    Column("uploaded_by", Name, nullable=False),
+    Column("created", WireTime, nullable=False),
+    Column("restores", Integer),
+    Column("deleted", Boolean, nullable=False),
+)
+
 # How far a sink that keeps its rows here has come, and in which journal: written in the transaction of the rows, so
 # that a database that was restored, replaced or has lost its last moments is filled again from where it really is.
 sink_cursors = _table(

@@ -1,19 +1,19 @@
 """What a client is told of a strategy class, whichever engine it is for."""
 
-import hashlib
 import importlib.metadata
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, NotRequired, TypedDict
 
 from vnpy_core.engine.parameter_ranges import ranges_of
 from vnpy_core.engine.plain import jsonable
+from vnpy_core.engine.runtime import UPLOAD_FOLDER
 from vnpy_core.engine.setting_check import type_name
 
-# The folders of user code, which are packages of this name, and inside the data folder that of uploaded files.
+# The package that the user's strategy files and the uploaded ones are modules of.
 USER_PACKAGE = "strategies"
-UPLOAD_FOLDER = "uploaded_strategies"
 
 Origin = Literal["official", "user", "uploaded"]
 
@@ -82,15 +82,27 @@ def parameter_defaults(kind: type[Any]) -> dict[str, Any]:
     return {str(name): getattr(kind, name, None) for name in kind.parameters}
 
 
+def defined_in(module: ModuleType, templates: tuple[type[Any], ...]) -> list[type[Any]]:
+    """Return the classes that ``module`` itself defines and strategies can be made of."""
+    return [kind for kind in strategy_classes(module, templates) if kind.__module__ == module.__name__]
+
+
+def strategy_classes(module: ModuleType, templates: tuple[type[Any], ...]) -> list[type[Any]]:
+    """Return the classes below one of ``templates`` that ``module`` has a name for, wherever they are defined."""
+    return [
+        value
+        for value in list(vars(module).values())
+        if isinstance(value, type)
+        and issubclass(value, templates)
+        and value not in templates
+        and not inspect.isabstract(value)
+    ]
+
+
 def origin_of(module_name: str, file: str) -> Origin:
     if not module_name.startswith(f"{USER_PACKAGE}."):
         return "official"
     return "uploaded" if Path(file).parent.name == UPLOAD_FOLDER else "user"
-
-
-def digest_of(source: bytes) -> str:
-    """Return what tells one version of a file from another."""
-    return hashlib.sha256(source).hexdigest()
 
 
 def _package_of(module_name: str) -> str | None:

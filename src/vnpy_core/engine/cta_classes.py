@@ -1,13 +1,12 @@
 """The strategy classes there are: loaded from vn.py's examples and the user's folder, and described."""
 
 import importlib
-import inspect
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from logging import ERROR, INFO
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import vnpy_ctastrategy.strategies
@@ -16,17 +15,22 @@ from vnpy.trader.object import LogData
 from vnpy_ctastrategy import APP_NAME, CtaEngine, CtaTemplate, TargetPosTemplate
 from vnpy_ctastrategy.base import EVENT_CTA_LOG
 
-from vnpy_core.engine.class_info import USER_PACKAGE, ClassInfo, describe
+from vnpy_core.engine.class_info import USER_PACKAGE, ClassInfo, describe, strategy_classes
+from vnpy_core.engine.runtime import UPLOAD_FOLDER
 from vnpy_core.engine.setting_check import nearest
 from vnpy_core.errors import NotFound
 
 EXAMPLES_PACKAGE = "vnpy_ctastrategy.strategies"
+_TEMPLATES = (CtaTemplate, TargetPosTemplate)
 _SUFFIXES = (".py", ".pyd", ".so")
 
 
 class ClassCatalogue(CtaEngine):
-    """The part of the CTA engine that knows classes. They are loaded once, at start: a running strategy keeps the
-    code it was made of, so a changed file takes effect at the next start."""
+    """The part of the CTA engine that knows classes. A running strategy keeps the code it was made of until it is
+    reloaded. What is read from any thread is replaced whole, never changed.
+
+    Of classes with one name the user's own folder wins over uploaded files, and these over vn.py's examples.
+    """
 
     def __init__(self, *args: Any) -> None:
         self._broken: dict[str, str] = {}
@@ -43,19 +47,22 @@ class ClassCatalogue(CtaEngine):
 
     def load_strategy_class(self) -> None:
         """Load every class anew: what is gone from the folder, or broken now, is no longer offered."""
-        self.classes.clear()
-        self._broken.clear()
+        self.classes: dict[str, type[CtaTemplate]] = {}
+        self._broken = {}
         for name in [name for name in sys.modules if name.startswith(f"{USER_PACKAGE}.")]:
             del sys.modules[name]
         importlib.invalidate_caches()
         examples = Path(next(iter(vnpy_ctastrategy.strategies.__path__)))
         self.load_strategy_class_from_folder(examples, EXAMPLES_PACKAGE)
-        self.load_strategy_class_from_folder(Path.cwd() / USER_PACKAGE, USER_PACKAGE)
+        for folder in (UPLOAD_FOLDER, USER_PACKAGE):
+            self.load_strategy_class_from_folder(Path.cwd() / folder, USER_PACKAGE)
 
     def load_strategy_class_from_folder(self, path: Path, module_name: str = "") -> None:
         for file in sorted(path.glob("*")):
             stem = file.name.partition(".")[0]  # of a compiled module the name goes on with the Python version
-            if file.suffix in _SUFFIXES and stem != "__init__":
+            if path.name == UPLOAD_FOLDER and (own := path.with_name(USER_PACKAGE) / file.name).exists():
+                self._broken = {**self._broken, str(file): f"Not loaded: {own} has its name, and comes first."}
+            elif file.suffix in _SUFFIXES and stem != "__init__":
                 self._load(f"{module_name}.{stem}" if module_name else stem, file)
 
     def load_strategy_class_from_module(self, module_name: str) -> None:
@@ -64,13 +71,28 @@ class ClassCatalogue(CtaEngine):
     def _load(self, module_name: str, file: Path | None) -> None:
         try:
             module = importlib.import_module(module_name)
-            found = {kind.__name__: kind for kind in _strategy_classes(vars(module))}
+            found = self.classes_in(module)
         except BaseException:  # noqa: BLE001 - the edge to the user's code: SystemExit too must not stop the others
             shown = traceback.format_exc()
-            self._broken[str(file or module_name)] = shown
+            self._broken = {**self._broken, str(file or module_name): shown}
             self.write_log(f"The strategy file {file or module_name} cannot be loaded:\n{shown}", level=ERROR)
         else:
-            self.classes.update(found)
+            self.classes = {**self.classes, **found}
+
+    def classes_in(self, module: ModuleType) -> dict[str, type[CtaTemplate]]:
+        """Return the classes by name that ``module`` has for this engine."""
+        return {kind.__name__: kind for kind in strategy_classes(module, _TEMPLATES)}
+
+    def take_module(self, module: ModuleType) -> None:
+        """Offer the classes of ``module`` from now on, instead of those of an earlier version of it."""
+        found = self.classes_in(module)
+        kept = {name: kind for name, kind in self.classes.items() if kind.__module__ != module.__name__}
+        self.classes = {**kept, **found}
+        self._broken = {file: shown for file, shown in self._broken.items() if file != module.__file__}
+
+    def forget_module(self, module_name: str) -> None:
+        """Offer the classes of a module no longer."""
+        self.classes = {name: kind for name, kind in self.classes.items() if kind.__module__ != module_name}
 
     def strategy_class(self, class_name: str) -> type[CtaTemplate]:
         """Return the class.
@@ -97,14 +119,3 @@ class ClassCatalogue(CtaEngine):
 
     def describe_classes(self) -> list[ClassInfo]:
         return [self.describe_class(name) for name in sorted(self.classes)]
-
-
-def _strategy_classes(names: Mapping[str, Any]) -> Iterator[type[CtaTemplate]]:
-    for value in list(names.values()):
-        if (
-            isinstance(value, type)
-            and issubclass(value, CtaTemplate)
-            and value not in (CtaTemplate, TargetPosTemplate)
-            and not inspect.isabstract(value)
-        ):
-            yield value

@@ -24,6 +24,7 @@ from vnpy_core.engine.event_watch import EventWatch, SlowCallback
 from vnpy_core.engine.gateways import GatewayHost
 from vnpy_core.engine.main_engine import CoreMainEngine
 from vnpy_core.engine.risk import CoreRiskApp, CoreRiskEngine
+from vnpy_core.engine.strategy_code import StrategyCode
 from vnpy_core.events import Event
 from vnpy_core.ports import HistoryStore
 
@@ -43,6 +44,7 @@ class EngineHost:
     algo: CoreAlgoEngine
     algo_desk: AlgoDesk
     downloads: HistoryDownloads
+    strategy_code: StrategyCode
 
     def __init__(self, config: VnPyCoreConfig, history: HistoryStore) -> None:
         self.config = config
@@ -85,6 +87,7 @@ class EngineHost:
         self.cta.init_engine()
         self.algo.init_engine()
         self.algo_desk = AlgoDesk(self.algo)
+        self.strategy_code = StrategyCode([self.cta], self.event_engine.call)
 
     @property
     def strategy_hosts(self) -> Sequence[CoreCtaEngine]:

@@ -32,6 +32,8 @@ __all__ = ["DataDirLock", "LockHolder", "prepare", "read_lock_holder"]
 VNPY_FOLDER = ".vntrader"
 # Folders of user code that vn.py imports as top-level packages of these names.
 USER_PACKAGES = ("strategies", "rules")
+# Of uploaded strategy files: a part of the package ``strategies``, where the user's own folder comes first.
+UPLOAD_FOLDER = "uploaded_strategies"
 
 _prepare_lock = threading.Lock()
 _durable = False
@@ -58,13 +60,13 @@ def prepare(config: VnPyCoreConfig) -> None:
         _set_timezone(config.timezone)
         os.chdir(data_dir)  # vn.py takes <cwd>/.vntrader, and otherwise the home folder
         for name in USER_PACKAGES:
-            _claim_package(name, data_dir / name)
+            _claim_package(name, data_dir / name, *([data_dir / UPLOAD_FOLDER] if name == "strategies" else []))
         _import_vnpy(data_dir, setting)
 
 
 def _make_folders(data_dir: Path) -> None:
     try:
-        for folder in (data_dir / VNPY_FOLDER, *(data_dir / name for name in USER_PACKAGES)):
+        for folder in (data_dir / name for name in (VNPY_FOLDER, UPLOAD_FOLDER, *USER_PACKAGES)):
             folder.mkdir(parents=True, exist_ok=True)
         probe = data_dir / VNPY_FOLDER / ".writable"
         probe.write_bytes(b"")
@@ -97,8 +99,8 @@ def _local_time_is(name: str) -> bool:
     return all(moment.astimezone().utcoffset() == moment.astimezone(zone).utcoffset() for moment in moments)
 
 
-def _claim_package(name: str, folder: Path) -> None:
-    """Make ``import <name>.x`` find ``folder/x.py``, whatever else on ``sys.path`` is called ``<name>``."""
+def _claim_package(name: str, *folders: Path) -> None:
+    """Make ``import <name>.x`` find ``x.py`` in the first of ``folders`` that has it, whatever else is so called."""
     package = sys.modules.get(name)
     if package is None:
         found = importlib.util.find_spec(name)
@@ -110,11 +112,12 @@ def _claim_package(name: str, folder: Path) -> None:
             package.__path__ = []
             sys.modules[name] = package
     if not hasattr(package, "__path__"):
-        raise ConfigError(f"the module {name} ({package.__file__}) hides {folder}: rename the module")
-    previous = getattr(package, "_vnpy_core_folder", None)
-    package.__path__ = [str(folder), *(path for path in package.__path__ if path not in (previous, str(folder)))]
-    package._vnpy_core_folder = str(folder)  # type: ignore[attr-defined]
-    if previous not in (None, str(folder)):
+        raise ConfigError(f"the module {name} ({package.__file__}) hides {folders[0]}: rename the module")
+    previous = getattr(package, "_vnpy_core_folders", [])
+    paths = [str(folder) for folder in folders]
+    package.__path__ = [*paths, *(path for path in package.__path__ if path not in (*previous, *paths))]
+    package._vnpy_core_folders = paths  # type: ignore[attr-defined]
+    if previous not in ([], paths):
         for module in [key for key in sys.modules if key.startswith(f"{name}.")]:
             del sys.modules[module]
     importlib.invalidate_caches()

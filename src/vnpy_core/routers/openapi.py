@@ -6,7 +6,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from vnpy_core import models, reports
+from vnpy_core import models, reports, strategy_files
 from vnpy_core.bus import messages
 from vnpy_core.enums import Scope
 from vnpy_core.routers import answers, auth_answers, risk_answers
@@ -32,6 +32,7 @@ _SCHEMAS: tuple[type, ...] = (
     risk_answers.AlgoPage, risk_answers.AlgoTemplatePage, risk_answers.AlgosStopped,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,
+    strategy_files.FilePage, strategy_files.VersionPage, strategy_files.FileSource, strategy_files.FileDiff,
     auth_answers.Tokens, auth_answers.Me, auth_answers.Ticket, auth_answers.User, auth_answers.UserPage,
     auth_answers.ApiKey, auth_answers.NewApiKey, auth_answers.ApiKeyPage, auth_answers.Session,
     auth_answers.LoginSessionPage, auth_answers.TotpSecret, auth_answers.AuditPage, auth_answers.Done,

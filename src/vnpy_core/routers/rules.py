@@ -87,6 +87,8 @@ AREAS: Mapping[str, tuple[Rule | None, Rule | None]] = {
     f"{API_PREFIX}/trading/subscriptions": _MARKET,
     f"{API_PREFIX}/algos": _TRADING,
     f"{API_PREFIX}/strategies": _STRATEGY,
+    # Code that is uploaded runs with all the service's rights; to read it takes what to run it does.
+    f"{API_PREFIX}/strategy-files": (_read(Scope.STRATEGY_WRITE, Scope.ADMIN), ADMIN_WRITE),
     f"{API_PREFIX}/backtests": _STRATEGY,
     f"{API_PREFIX}/data": _DATA,
     f"{API_PREFIX}/charts": _DATA,

@@ -26,7 +26,7 @@ _FIELDS = frozenset(
         "cancels", "strategy", "strategy_name", "class_name", "auto_start", "setting", "parameters", "data",
         "command_id", "dry_run", "username", "role", "disabled", "name", "scopes", "networks", "expires",
         "expires_in_days", "reason", "state", "rule", "rules", "limits", "active", "template", "algo_name", "interval",
-        "start", "end", "flatten", "accept", "session_id", "key_id",
+        "start", "end", "flatten", "accept", "session_id", "key_id", "comment", "version", "replaces",
     }
 )  # fmt: skip
 # Below these, names are the user's own, and all are written down but what sounds secret.

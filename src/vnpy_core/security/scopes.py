@@ -17,13 +17,13 @@ MEANING: Mapping[Scope, str] = {
     Scope.TRADING_READ: "Orders, trades, positions, accounts, contracts, gateways, algos",
     Scope.TRADING_WRITE: "Orders and their cancels, subscriptions, connections of gateways, algos; halt, kill switch",
     Scope.STRATEGY_READ: "Strategies, their classes, parameters and variables; back-tests",
-    Scope.STRATEGY_WRITE: "Add, change, start, stop and remove strategies; run back-tests",
+    Scope.STRATEGY_WRITE: "Add, change, start, stop, reload and remove strategies, read their code; run back-tests",
     Scope.DATA_READ: "Stored bars and ticks, the latest ticks, contracts, charts",
     Scope.DATA_WRITE: "Change what is stored",
     Scope.RISK_READ: "Risk rules, limits and refusals",
     Scope.RISK_WRITE: "Change risk rules and limits; halt, kill switch, and resume after them",
     Scope.SYSTEM_READ: "The state of the service, its sessions, logs, alerts and metrics",
-    Scope.ADMIN: "Users, everybody's API keys and sessions, the audit log, gateway settings",
+    Scope.ADMIN: "Users, everybody's API keys and sessions, the audit log, gateway settings, the code of strategies",
 }
 
 # What a subscription to topics of the family takes: any one of these.

@@ -1,9 +1,13 @@
 """A service in memory: the real read model, pipeline, order service and hub, over an engine that is made up."""
 
 import asyncio
+import shutil
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +15,7 @@ import msgspec
 from pydantic import SecretStr
 from tests.memory_access import MemoryAccess
 from tests.memory_facts import MemoryFacts
+from tests.memory_files import LoadedFiles, MemoryStrategyFiles, TextCheck
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.pipeline import Pipeline
@@ -48,6 +53,7 @@ from vnpy_core.routers import examples, risk_examples
 from vnpy_core.routers.reconciliation import DRIFT, EXAMPLE
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
+from vnpy_core.strategies.code_store import CodeStore
 from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.calendar import TradingCalendar, Weekdays
@@ -508,6 +514,12 @@ class MemoryService:
         self.gateways = Gateways(self.read_model, emit)
         self.life = Life()
         self.strategies = Strategies(emit)
+        folder = Path(tempfile.mkdtemp(prefix="vnpy-core-test-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.code = CodeStore(
+            MemoryStrategyFiles(), TextCheck(), folder=folder, own_folder=folder / "own", may_upload=True
+        )
+        self.code.attach(LoadedFiles({}), self.strategies.list)
         event_thread = EventThread(self.engine.call, 1)
         self.algos = AlgoService(AlgoEngine(), event_thread, self.pipeline, self.read_model.algos)
         self.risk_engine = RiskEngine(emit)

@@ -1,0 +1,60 @@
+"""StrategyCode: the strategy files as the engines have them loaded, whichever engine their classes are for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from vnpy_core.engine.class_info import USER_PACKAGE
+from vnpy_core.engine.reimport import Reimport, forget
+
+
+class ClassTable(Protocol):
+    """The part of an engine that knows classes; ``take_module`` and ``forget_module`` are for the event thread."""
+
+    @property
+    def classes(self) -> Mapping[str, type[Any]]: ...
+    def classes_in(self, module: ModuleType) -> Mapping[str, type[Any]]: ...
+    def take_module(self, module: ModuleType) -> None: ...
+    def forget_module(self, module_name: str) -> None: ...
+
+
+class StrategyCode:
+    """``call`` runs something on the event thread."""
+
+    def __init__(self, engines: Sequence[ClassTable], call: Callable[[Callable[[], None]], Future[None]]) -> None:
+        self._engines = engines
+        self._call = call
+
+    def modules_by_class(self) -> Mapping[str, str]:
+        """Return the names of all classes, each with that of the module that defines it. For any thread."""
+        return {name: kind.__module__ for engine in self._engines for name, kind in engine.classes.items()}
+
+    def load(self, file_name: str) -> None:
+        """Import a file, anew if it was loaded, and offer its classes; strategies that run go on with theirs. Blocks.
+
+        Raises:
+            StrategyFailed: it cannot be imported; everything is as it was.
+        """
+        made = Reimport(module_of(file_name))
+        self._call(lambda: self._take(made.module)).result()
+        made.keep()
+
+    def forget(self, file_name: str) -> None:
+        """Offer the classes of a file no longer. Blocks."""
+        name = module_of(file_name)
+        self._call(lambda: self._forget(name)).result()
+        forget(name)
+
+    def _take(self, module: ModuleType) -> None:
+        for engine in self._engines:
+            engine.take_module(module)
+
+    def _forget(self, module_name: str) -> None:
+        for engine in self._engines:
+            engine.forget_module(module_name)
+
+
+def module_of(file_name: str) -> str:
+    return f"{USER_PACKAGE}.{Path(file_name).stem}"
