@@ -1,14 +1,14 @@
 """Keep the versions of uploaded strategy files.
 
-Revision: 0007, after 0006. A service of a version before goes on, and knows nothing of them.
+Revision: 0008, after 0007. A service of a version before goes on, and knows nothing of them.
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-revision = "0007_since_0004"
-down_revision = "0006_since_0004"
+revision = "0008_since_0004"
+down_revision = "0007_since_0004"
 branch_labels = None
 depends_on = None
 
