@@ -9,17 +9,17 @@ from typing import Any
 from vnpy.event import Event
 from vnpy.trader.event import EVENT_CONTRACT
 from vnpy.trader.object import ContractData, SubscribeRequest
-from vnpy_ctastrategy import CtaTemplate
 
 from vnpy_core.config.settings import EngineSettings
-from vnpy_core.engine.cta_pause import Pausing
 from vnpy_core.engine.init_pool import InitPool
 from vnpy_core.engine.single_writer import on_event_thread
+from vnpy_core.engine.strategy_base import AnyStrategy
+from vnpy_core.engine.strategy_orders import OrderOwners
 from vnpy_core.errors import Conflict, StrategyFailed
 
 
-class Initialisation(Pausing):
-    """The part of the CTA engine that initialises.
+class Initialisation(OrderOwners):
+    """The part of a strategy engine that initialises.
 
     ``on_init`` runs on the pool, because it may load bars for minutes. What it touches is its own: the strategy is
     not inited, so it gets no tick, and not trading, so it can send no order. All else (the saved variables, the
@@ -55,7 +55,7 @@ class Initialisation(Pausing):
         return outcome
 
     @on_event_thread
-    def require_initialisable(self, strategy_name: str) -> CtaTemplate:
+    def require_initialisable(self, strategy_name: str) -> AnyStrategy:
         """Raises:
         Conflict: it is initialised, or is being initialised.
         """
@@ -79,7 +79,7 @@ class Initialisation(Pausing):
         self._initing.add(name)
         self._announce(strategy)
 
-    def _call_on_init(self, strategy: CtaTemplate, outcome: Future[None]) -> None:
+    def _call_on_init(self, strategy: AnyStrategy, outcome: Future[None]) -> None:
         """Runs on the pool; everything else in this class, on the event thread."""
         shown = None
         try:
@@ -88,7 +88,7 @@ class Initialisation(Pausing):
             shown = traceback.format_exc()
         _forward_error(self.event_engine.call(self._end_init, strategy, shown, outcome), outcome)
 
-    def _end_init(self, strategy: CtaTemplate, shown: str | None, outcome: Future[None]) -> None:
+    def _end_init(self, strategy: AnyStrategy, shown: str | None, outcome: Future[None]) -> None:
         name = strategy.strategy_name
         self._initing.discard(name)
         if shown is None:
@@ -103,20 +103,24 @@ class Initialisation(Pausing):
         self._announce(strategy)
         outcome.set_result(None)
 
-    def _restore_variables(self, strategy: CtaTemplate) -> None:
+    def _restore_variables(self, strategy: AnyStrategy) -> None:
         saved = self.strategy_data.get(strategy.strategy_name, {})
         for name in strategy.variables:
             if saved.get(name) is not None:
-                setattr(strategy, name, copy.deepcopy(saved[name]))
+                self._restore_variable(strategy, name, copy.deepcopy(saved[name]))
 
-    def _subscribe(self, strategy: CtaTemplate) -> None:
-        contract = self.main_engine.get_contract(strategy.vt_symbol)
-        if contract is None:
-            self.write_log(f"{strategy.vt_symbol} will be subscribed when its contract is known", strategy, WARNING)
-            self._without_contract.add(strategy.strategy_name)
-        else:
-            self._feeds.setdefault(contract.vt_symbol, contract.gateway_name)
-            self._subscribe_contract(contract)
+    def _restore_variable(self, strategy: AnyStrategy, name: str, value: Any) -> None:
+        setattr(strategy, name, value)
+
+    def _subscribe(self, strategy: AnyStrategy) -> None:
+        for vt_symbol in self._symbols_of(strategy):
+            contract = self.main_engine.get_contract(vt_symbol)
+            if contract is None:
+                self.write_log(f"{vt_symbol} will be subscribed when its contract is known", strategy, WARNING)
+                self._without_contract.add(strategy.strategy_name)
+            else:
+                self._feeds.setdefault(contract.vt_symbol, contract.gateway_name)
+                self._subscribe_contract(contract)
 
     def _subscribe_contract(self, contract: ContractData) -> None:
         request = SubscribeRequest(symbol=contract.symbol, exchange=contract.exchange)
@@ -131,7 +135,8 @@ class Initialisation(Pausing):
         strategies = self.symbol_strategy_map.get(contract.vt_symbol, ())
         for strategy in strategies:
             if strategy.strategy_name in self._without_contract:
-                self._without_contract.discard(strategy.strategy_name)
+                if not self._missing_contracts(strategy):
+                    self._without_contract.discard(strategy.strategy_name)
                 self._announce(strategy)
         wanted = any(strategy.inited for strategy in strategies)
         if wanted and self._feeds.setdefault(contract.vt_symbol, contract.gateway_name) == contract.gateway_name:

@@ -7,38 +7,42 @@ from collections.abc import Mapping
 from logging import ERROR, INFO
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
-import vnpy_ctastrategy.strategies
 from vnpy.event import Event
 from vnpy.trader.object import LogData
-from vnpy_ctastrategy import APP_NAME, CtaEngine, CtaTemplate, TargetPosTemplate
-from vnpy_ctastrategy.base import EVENT_CTA_LOG
 
 from vnpy_core.engine.class_info import USER_PACKAGE, ClassInfo, describe, strategy_classes
 from vnpy_core.engine.runtime import UPLOAD_FOLDER
 from vnpy_core.engine.setting_check import nearest
+from vnpy_core.engine.strategy_base import AnyStrategy, StrategyAppEngine
 from vnpy_core.errors import NotFound
 
-EXAMPLES_PACKAGE = "vnpy_ctastrategy.strategies"
-_TEMPLATES = (CtaTemplate, TargetPosTemplate)
 _SUFFIXES = (".py", ".pyd", ".so")
 
 
-class ClassCatalogue(CtaEngine):
-    """The part of the CTA engine that knows classes. A running strategy keeps the code it was made of until it is
+class ClassCatalogue(StrategyAppEngine):
+    """The part of a strategy engine that knows classes. A running strategy keeps the code it was made of until it is
     reloaded. What is read from any thread is replaced whole, never changed.
 
     Of classes with one name the user's own folder wins over uploaded files, and these over vn.py's examples.
+    ``templates`` are the classes that strategies derive from and are none themselves, the first of them vn.py's own;
+    ``examples_package`` is where vn.py's own strategies are. The engine that ``reads_anew`` is loaded first; the
+    others, which share the folders with it, take the modules that it has imported.
     """
+
+    templates: ClassVar[tuple[type[Any], ...]]
+    examples_package: ClassVar[str]
+    log_event: ClassVar[str]
+    reads_anew: ClassVar[bool] = True
 
     def __init__(self, *args: Any) -> None:
         self._broken: dict[str, str] = {}
         super().__init__(*args)
 
-    def write_log(self, msg: str, strategy: CtaTemplate | None = None, level: int = INFO) -> None:
+    def write_log(self, msg: str, strategy: AnyStrategy | None = None, level: int = INFO) -> None:
         shown = f"[{strategy.strategy_name}]  {msg}" if strategy else msg
-        self.event_engine.put(Event(EVENT_CTA_LOG, LogData(msg=shown, gateway_name=APP_NAME, level=level)))
+        self.event_engine.put(Event(self.log_event, LogData(msg=shown, gateway_name=self.engine_name, level=level)))
 
     @property
     def broken_files(self) -> Mapping[str, str]:
@@ -47,13 +51,14 @@ class ClassCatalogue(CtaEngine):
 
     def load_strategy_class(self) -> None:
         """Load every class anew: what is gone from the folder, or broken now, is no longer offered."""
-        self.classes: dict[str, type[CtaTemplate]] = {}
+        self.classes: dict[str, type[AnyStrategy]] = {}
         self._broken = {}
-        for name in [name for name in sys.modules if name.startswith(f"{USER_PACKAGE}.")]:
-            del sys.modules[name]
+        if self.reads_anew:
+            for name in [name for name in sys.modules if name.startswith(f"{USER_PACKAGE}.")]:
+                del sys.modules[name]
         importlib.invalidate_caches()
-        examples = Path(next(iter(vnpy_ctastrategy.strategies.__path__)))
-        self.load_strategy_class_from_folder(examples, EXAMPLES_PACKAGE)
+        examples = importlib.import_module(self.examples_package)
+        self.load_strategy_class_from_folder(Path(next(iter(examples.__path__))), self.examples_package)
         for folder in (UPLOAD_FOLDER, USER_PACKAGE):
             self.load_strategy_class_from_folder(Path.cwd() / folder, USER_PACKAGE)
 
@@ -79,9 +84,9 @@ class ClassCatalogue(CtaEngine):
         else:
             self.classes = {**self.classes, **found}
 
-    def classes_in(self, module: ModuleType) -> dict[str, type[CtaTemplate]]:
+    def classes_in(self, module: ModuleType) -> dict[str, type[AnyStrategy]]:
         """Return the classes by name that ``module`` has for this engine."""
-        return {kind.__name__: kind for kind in strategy_classes(module, _TEMPLATES)}
+        return {kind.__name__: kind for kind in strategy_classes(module, self.templates)}
 
     def take_module(self, module: ModuleType) -> None:
         """Offer the classes of ``module`` from now on, instead of those of an earlier version of it."""
@@ -94,14 +99,14 @@ class ClassCatalogue(CtaEngine):
         """Offer the classes of a module no longer."""
         self.classes = {name: kind for name, kind in self.classes.items() if kind.__module__ != module_name}
 
-    def strategy_class(self, class_name: str) -> type[CtaTemplate]:
+    def strategy_class(self, class_name: str) -> type[AnyStrategy]:
         """Return the class.
 
         Raises:
             NotFound: there is none of that name; the detail names the nearest, or the file that should define it.
         """
         try:
-            found: type[CtaTemplate] = self.classes[class_name]
+            found: type[AnyStrategy] = self.classes[class_name]
         except KeyError:
             hint = nearest(class_name, self.classes)
             broken = ", ".join(Path(file).name for file in self._broken)
@@ -115,7 +120,7 @@ class ClassCatalogue(CtaEngine):
         """Raises:
         NotFound: there is no class of that name.
         """
-        return describe(self.strategy_class(class_name), APP_NAME)
+        return describe(self.strategy_class(class_name), self.engine_name)
 
     def describe_classes(self) -> list[ClassInfo]:
         return [self.describe_class(name) for name in sorted(self.classes)]

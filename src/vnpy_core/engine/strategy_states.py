@@ -5,14 +5,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from logging import ERROR
-from typing import Any
+from typing import Any, ClassVar
 
 from vnpy.event import EVENT_TIMER, Event
-from vnpy_ctastrategy import APP_NAME, CtaTemplate
-from vnpy_ctastrategy.base import EVENT_CTA_STRATEGY
 
-from vnpy_core.engine.cta_classes import ClassCatalogue
 from vnpy_core.engine.plain import jsonable
+from vnpy_core.engine.strategy_base import AnyStrategy
+from vnpy_core.engine.strategy_classes import ClassCatalogue
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import NotFound
 
@@ -22,12 +21,14 @@ FLAGS = ("inited", "trading")
 
 
 class StrategyStates(ClassCatalogue):
-    """The part of the CTA engine that knows how strategies fare. All of it runs on the event thread.
+    """The part of a strategy engine that knows how strategies fare. All of it runs on the event thread.
 
     A callback that raises (SystemExit too) stops its strategy by vn.py's rule: it is neither inited nor trading any
     more. Its working orders are cancelled, unless they are to be left (``cancels_on_failure``), and ``failures`` keeps
     the traceback until it is initialised again.
     """
+
+    strategy_event: ClassVar[str]
 
     def __init__(self, *args: Any) -> None:
         self.failures: dict[str, str] = {}
@@ -49,7 +50,7 @@ class StrategyStates(ClassCatalogue):
 
     # -- callbacks
 
-    def call_strategy_func(self, strategy: CtaTemplate, func: Callable[..., Any], params: Any = None) -> None:
+    def call_strategy_func(self, strategy: AnyStrategy, func: Callable[..., Any], params: Any = None) -> None:
         try:
             if params is None:
                 func()
@@ -61,10 +62,10 @@ class StrategyStates(ClassCatalogue):
     def fail_owner(self, event_type: str, handler: object, error: BaseException) -> None:
         """Stop the strategy that ``handler`` is a method of, if it is one's: one that it registered by itself."""
         owner: Any = getattr(getattr(handler, "func", handler), "__self__", None)
-        if isinstance(owner, CtaTemplate) and self._is_registered(owner):
+        if isinstance(owner, self.templates[0]) and self._is_registered(owner):
             self._fail(owner, "".join(traceback.format_exception(error)))
 
-    def _fail(self, strategy: CtaTemplate, shown: str) -> None:
+    def _fail(self, strategy: AnyStrategy, shown: str) -> None:
         name = strategy.strategy_name
         strategy.trading = strategy.inited = False
         self.write_log(f"Stopped, because its code raised:\n{shown}", strategy, ERROR)
@@ -74,23 +75,39 @@ class StrategyStates(ClassCatalogue):
                 self._cancel_working(strategy)
             self._announce(strategy)
 
-    def _cancel_working(self, strategy: CtaTemplate) -> None:
+    def _cancel_working(self, strategy: AnyStrategy) -> None:
         """Cancel each working order and stop order of a strategy, though the gateway may refuse some."""
-        for vt_orderid in tuple(self.strategy_orderid_map.get(strategy.strategy_name, ())):
+        for vt_orderid in tuple(self._working_of(strategy)):
             self._try(self.cancel_order, strategy, vt_orderid)
+
+    # -- what each engine has in a way of its own
+
+    def _symbols_of(self, strategy: AnyStrategy) -> list[str]:
+        """Return the symbols that it trades."""
+        raise NotImplementedError
+
+    def _working_of(self, strategy: AnyStrategy) -> set[str]:
+        """Return the live set of its orders that may work."""
+        raise NotImplementedError
+
+    def _positions_of(self, strategy: AnyStrategy) -> dict[str, Any] | None:
+        """Return what it holds of each symbol; None: its variable ``pos`` says so, of the only one."""
+        return None
 
     # -- what is shown
 
-    def state_of(self, strategy: CtaTemplate) -> dict[str, Any]:
+    def state_of(self, strategy: AnyStrategy) -> dict[str, Any]:
         """Return what ``translate.strategy`` takes, but for the revision. Shares nothing, and does not raise."""
         name = strategy.strategy_name
         auto_start, desired_state = self._plans.get(name, (False, StrategyState.ADDED))
+        symbols, positions = self._symbols_of(strategy), self._positions_of(strategy)
         return {
             "strategy_name": name,
             "class_name": type(strategy).__name__,
-            "engine": APP_NAME,
-            "vt_symbol": strategy.vt_symbol,
-            "vt_symbols": [strategy.vt_symbol],
+            "engine": self.engine_name,
+            "vt_symbol": symbols[0] if symbols else "",
+            "vt_symbols": symbols,
+            **({} if positions is None else {"positions": positions}),
             "author": jsonable(strategy.author),
             "state": self._state(strategy),
             "auto_start": auto_start,
@@ -101,13 +118,18 @@ class StrategyStates(ClassCatalogue):
             "error": self.failures.get(name) or self._what_is_missing(strategy),
         }
 
-    def _what_is_missing(self, strategy: CtaTemplate) -> str | None:
+    def _what_is_missing(self, strategy: AnyStrategy) -> str | None:
         """Return what a user should know of a strategy that is well and gets nothing."""
         if strategy.strategy_name not in self._without_contract:
             return None
-        return f"No gateway has told of the contract {strategy.vt_symbol}: no ticks arrive."
+        missing = ", ".join(self._missing_contracts(strategy))
+        return f"No gateway has told of the contract {missing}: no ticks arrive." if missing else None
 
-    def _shown_variables(self, strategy: CtaTemplate) -> dict[str, Any]:
+    def _missing_contracts(self, strategy: AnyStrategy) -> list[str]:
+        symbols = self._symbols_of(strategy)
+        return [vt_symbol for vt_symbol in symbols if self.main_engine.get_contract(vt_symbol) is None]
+
+    def _shown_variables(self, strategy: AnyStrategy) -> dict[str, Any]:
         """Return the variables; until it is initialised, those in the file: what it will hold is not zero."""
         shown = _values(strategy, strategy.variables)
         if not self._has_own_variables(strategy):
@@ -115,14 +137,14 @@ class StrategyStates(ClassCatalogue):
             shown |= {name: jsonable(saved[name]) for name in shown.keys() & saved.keys() - set(FLAGS)}
         return shown
 
-    def put_strategy_event(self, strategy: CtaTemplate) -> None:
+    def put_strategy_event(self, strategy: AnyStrategy) -> None:
         """Show a strategy's variables, now or, if that was done a moment ago, at the next timer event."""
         if time.monotonic() - self._shown_at.get(strategy.strategy_name, -math.inf) < SHOWN_EVERY_S:
             self._show_due.add(strategy.strategy_name)
         else:
             self._announce(strategy)
 
-    def _announce(self, strategy: CtaTemplate) -> None:
+    def _announce(self, strategy: AnyStrategy) -> None:
         """Put an event with the strategy's state, under a new revision, unless the last one said the same."""
         name = strategy.strategy_name
         if not self._is_registered(strategy):
@@ -137,7 +159,7 @@ class StrategyStates(ClassCatalogue):
     def _put_state(self, state: dict[str, Any]) -> None:
         self._revision += 1
         shown = self._shown[state["strategy_name"]] = {**state, "revision": self._revision}
-        self.event_engine.put(Event(EVENT_CTA_STRATEGY, shown))
+        self.event_engine.put(Event(self.strategy_event, shown))
 
     def _forget(self, name: str) -> None:
         kept: tuple[dict[str, Any], ...] = (self.failures, self._plans, self._shown, self._shown_at)
@@ -152,16 +174,16 @@ class StrategyStates(ClassCatalogue):
         for name in tuple(self._show_due):
             self._announce(self.strategies[name])
 
-    def strategy_of(self, name: str) -> CtaTemplate:
+    def strategy_of(self, name: str) -> AnyStrategy:
         """Raises:
         NotFound: there is none of that name.
         """
-        strategy: CtaTemplate | None = self.strategies.get(name)
+        strategy: AnyStrategy | None = self.strategies.get(name)
         if strategy is None:
             raise NotFound(f"There is no strategy {name!r}.")
         return strategy
 
-    def _state(self, strategy: CtaTemplate) -> StrategyState:
+    def _state(self, strategy: AnyStrategy) -> StrategyState:
         name = strategy.strategy_name
         if name in self.failures:
             return StrategyState.FAILED
@@ -171,11 +193,11 @@ class StrategyStates(ClassCatalogue):
             return StrategyState.TRADING
         return StrategyState.INITED if strategy.inited else StrategyState.ADDED
 
-    def _has_own_variables(self, strategy: CtaTemplate) -> bool:
+    def _has_own_variables(self, strategy: AnyStrategy) -> bool:
         """Tell whether its variables are its own; until it is initialised, those in the file are."""
         return self._is_registered(strategy) and strategy.strategy_name in self._restored
 
-    def _is_registered(self, strategy: CtaTemplate) -> bool:
+    def _is_registered(self, strategy: AnyStrategy) -> bool:
         return self.strategies.get(strategy.strategy_name) is strategy
 
     def _try(self, fn: Callable[..., Any], *args: Any) -> None:
@@ -186,7 +208,7 @@ class StrategyStates(ClassCatalogue):
             self.write_log(f"{getattr(fn, '__name__', fn)} failed:\n{traceback.format_exc()}", level=ERROR)
 
 
-def _values(strategy: CtaTemplate, names: Iterable[str]) -> dict[str, Any]:
+def _values(strategy: AnyStrategy, names: Iterable[str]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name in names:
         try:

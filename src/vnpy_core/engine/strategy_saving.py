@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from vnpy.event import Event
 from vnpy.trader import utility
-from vnpy_ctastrategy import APP_NAME, CtaTemplate
 
-from vnpy_core.engine.cta_state import FLAGS, StrategyStates
+from vnpy_core.engine.strategy_base import AnyStrategy
+from vnpy_core.engine.strategy_states import FLAGS, StrategyStates
 from vnpy_core.models import Model, StrategyVariables, now_timestamp
 
 # In vn.py's data file beside the variables; no attribute can have this name.
@@ -20,7 +20,7 @@ SAVE_INTERVAL_S = 5.0
 
 
 class VariableSaving(StrategyStates):
-    """The part of the CTA engine that saves. On the event thread.
+    """The part of a strategy engine that saves. On the event thread.
 
     Each state is told by ``tell`` at once, and so ahead of the event that it came with: whoever knows a fill from the
     journal finds it counted in the variables there. Saved is at each fill and stop, as vn.py does, and what a strategy
@@ -38,7 +38,7 @@ class VariableSaving(StrategyStates):
         self._saved_revision = int(time.time() * 1000)  # above that of any earlier run
         super().__init__(*args)
 
-    def sync_strategy_data(self, strategy: CtaTemplate) -> None:
+    def sync_strategy_data(self, strategy: AnyStrategy) -> None:
         """Save the variables. One that JSON cannot carry is left out, and the log says so once."""
         if not self._is_registered(strategy):
             return
@@ -49,7 +49,7 @@ class VariableSaving(StrategyStates):
                 self.write_log(f"The variable {name} cannot be saved: {reason}", strategy, ERROR)
         self._save_variables(strategy.strategy_name, saved)
 
-    def put_strategy_event(self, strategy: CtaTemplate) -> None:
+    def put_strategy_event(self, strategy: AnyStrategy) -> None:
         self._save_due.add(strategy.strategy_name)
         super().put_strategy_event(strategy)
 
@@ -70,7 +70,7 @@ class VariableSaving(StrategyStates):
         self.tell(
             StrategyVariables(
                 strategy_name=name,
-                engine=APP_NAME,
+                engine=self.engine_name,
                 revision=self._saved_revision,
                 datetime=now_timestamp(),
                 variables={key: value for key, value in saved.items() if key != FILLS_KEY},
@@ -113,7 +113,7 @@ class VariableSaving(StrategyStates):
         raise NotImplementedError
 
 
-def saveable_variables(strategy: CtaTemplate) -> tuple[dict[str, Any], dict[str, str]]:
+def saveable_variables(strategy: AnyStrategy) -> tuple[dict[str, Any], dict[str, str]]:
     """Return a copy of the variables as JSON gives them back, and of those that it cannot carry the reason."""
     saved: dict[str, Any] = {}
     refused: dict[str, str] = {}
