@@ -1,4 +1,4 @@
-# make run | test | check | bench | services | servers-clients | lock: the same commands everywhere; each sets up what it needs.
+# make run | test | check | bench | soak | services | servers-clients | lock: the same commands everywhere; each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # vn.py asks for Qt only for its desktop windows: the lock is complete without it, so nothing is resolved here.
 INSTALL := install --quiet --no-deps --require-hashes
 
-.PHONY: run install dev test check bench services servers-clients docs lock clean
+.PHONY: run install dev test check bench soak services servers-clients docs lock clean
 .DEFAULT_GOAL := run
 
 $(VENV)/bin/python:
@@ -54,6 +54,10 @@ check: dev
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m bench $(ARGS)
 
+# An hour of everything at once, with faults: make soak ARGS="--minutes 3 --seed 7".
+soak: dev
+	$(BIN)/python -m bench.soak $(ARGS)
+
 # The programs that the tests start private instances of (Debian, Ubuntu). policy-rc.d keeps the packages from starting
 # services of the system; one that is there already is left as it is.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -70,6 +74,7 @@ docs: install
 	$(BIN)/python docs/write_configuration.py
 	$(BIN)/python docs/write_order_refusals.py
 	$(BIN)/python docs/write_metrics.py
+	PYTHONPATH=. $(BIN)/python docs/write_performance.py
 
 UV := $(BIN)/python -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url pyproject.toml

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.servers.base import ProgramMissing
 
-from bench import engines, live, outage, stall, stores
+from bench import engines, growth, live, outage, stall, stores
 from bench.live import Plan
 from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
@@ -30,6 +30,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "stall": stall.stall,
     "start": live.start,
     "outage": outage.outage,
+    "growth": growth.growth,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HOW = """\
@@ -75,6 +76,8 @@ or half the time.
   every time-out as it is by default, recording every tick. "Peer" is the same process while all of them are up. What is
   measured begins the moment they are frozen (SIGSTOP) or killed. Requests are sent while {ticks:,} ticks/s flow;
   a feed lasts {outage:g} s.
+- **How it grows**: for each number of WebSocket clients a server of its own, each rate in turn; while the ticks flow,
+  one connection asks for the 1,000 orders, then sends orders. Memory is what is resident after that rate.
 - **Memory** is the resident memory of all processes of a side, {idle:g} s after it was ready.
 """
 

@@ -102,6 +102,7 @@ async def run(spec: dict[str, Any]) -> dict[str, Any]:
         "statuses": dict(statuses),
         "p50_ms": at(latencies, 0.5),
         "p99_ms": at(latencies, 0.99),
+        "p999_ms": at(latencies, 0.999),
         "max_ms": at(latencies, 1.0),
     }
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
@@ -100,16 +100,21 @@ def machine() -> list[str]:
     described = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.partition(":")[2].strip() for line in described if "model name" in line), platform.machine())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(
-        f"{name} {version(name)}"
-        for name in ("vnpy", "vnpy_webtrader", "vnpy_sqlite", "uvicorn", "uvloop", "picows", "duckdb")
-    )
+    names = ("vnpy", "vnpy_webtrader", "vnpy_sqlite", "uvicorn", "uvloop", "picows", "duckdb")
+    packages = ", ".join(f"{name} {found}" for name in names if (found := installed(name)) is not None)
     return [
         f"Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, git {revision()}",
         f"Machine: {len(os.sched_getaffinity(0))} cores of {model}, {memory:.0f} GiB; load average at the start: "
         f"{os.getloadavg()[0]:.1f}",
         f"System: {platform.system()} {platform.release()}, Python {platform.python_version()}; {packages}",
     ]
+
+
+def installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def revision() -> str:

@@ -82,6 +82,13 @@ class Server:
 
 
 @contextmanager
+def started_product(folder: Path) -> Iterator[Server]:
+    """Start ``vnpy-core run`` with the ``vnpy-core.toml`` that is in ``folder``."""
+    with _product(folder, free_port()) as server:
+        yield server
+
+
+@contextmanager
 def default_product(folder: Path) -> Iterator[Server]:
     """Start ``vnpy-core run`` as a new user has it, with nothing configured but where it lives."""
     with _product(folder, free_port()) as server:
