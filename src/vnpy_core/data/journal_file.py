@@ -6,7 +6,7 @@ same transaction), so that a start reads what lives and not what ever happened.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -43,13 +43,21 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('pruned_seq', 0), ('checks', 0);
 """
 
-_INSERT_FACT = "INSERT INTO facts (seq, topic, kind, key, ts, payload) VALUES (?, ?, ?, ?, ?, ?)"
-_UPSERT_STATE = """
-INSERT INTO state (kind, key, first_seq, seq, final) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (kind, key) DO UPDATE SET
-    first_seq = CASE WHEN final AND NOT excluded.final THEN excluded.seq ELSE first_seq END,
-    seq = excluded.seq, final = excluded.final
+# One statement is a whole commit. Each statement lets go of the interpreter and waits for it again, while the loop has
+# it: with begin, a statement for each row and commit, that was most of what a commit took.
+_TAKE_FACTS = """
+CREATE TEMP VIEW taken AS SELECT seq, topic, kind, key, ts, payload, 0 AS final FROM facts;
+CREATE TEMP TRIGGER take INSTEAD OF INSERT ON taken BEGIN
+    INSERT INTO facts (seq, topic, kind, key, ts, payload)
+    VALUES (NEW.seq, NEW.topic, NEW.kind, NEW.key, NEW.ts, NEW.payload);
+    INSERT INTO state (kind, key, first_seq, seq, final) VALUES (NEW.kind, NEW.key, NEW.seq, NEW.seq, NEW.final)
+    ON CONFLICT (kind, key) DO UPDATE SET
+        first_seq = CASE WHEN final AND NOT excluded.final THEN excluded.seq ELSE first_seq END,
+        seq = excluded.seq, final = excluded.final;
+END;
 """
+_ROWS, _COLUMNS = 64, 7
+_INSERTS = [f"INSERT INTO taken VALUES {', '.join(['(?, ?, ?, ?, ?, ?, ?)'] * rows)}" for rows in range(_ROWS + 1)]  # noqa: S608
 _LATEST = """
 SELECT state.first_seq, facts.seq, facts.topic, facts.ts, facts.payload
 FROM state CROSS JOIN facts ON facts.seq = state.seq
@@ -156,6 +164,7 @@ class JournalWriter:
             )
         if version == 0:
             connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;")
+        connection.executescript(_TAKE_FACTS)
         (self.last_seq,) = connection.execute("SELECT coalesce(max(seq), 0) FROM facts").fetchone()
         connection.execute("INSERT INTO meta VALUES ('identity', abs(random())) ON CONFLICT (name) DO NOTHING")
         (self.identity,) = connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
@@ -180,19 +189,19 @@ class JournalWriter:
             raise
 
     def append(self, events: Sequence[Event]) -> None:
-        facts = []
-        states = []
+        values: list[object] = []
         for seq, event in enumerate(events, self.last_seq + 1):
             data = event.data
-            kind, key = data.topic, data.key
-            facts.append((seq, event.topic, kind, key, event.ts, event.payload))
-            states.append((kind, key, seq, seq, data.is_final))
-        with self._transaction() as connection:
-            connection.executemany(_INSERT_FACT, facts)
-            connection.executemany(_UPSERT_STATE, states)
-        for event, fact in zip(events, facts, strict=True):
-            event.seq = fact[0]
-        self.last_seq += len(facts)
+            values += seq, event.topic, data.topic, data.key, event.ts, event.payload, data.is_final
+        size = _ROWS * _COLUMNS
+        parts = [values[begin : begin + size] for begin in range(0, len(values), size)]
+        connection = _opened(self._connection)
+        with self._transaction() if len(parts) > 1 else nullcontext():
+            for part in parts:
+                connection.execute(_INSERTS[len(part) // _COLUMNS], part)
+        for seq, event in enumerate(events, self.last_seq + 1):
+            event.seq = seq
+        self.last_seq += len(events)
 
     def check(self) -> None:
         with self._transaction() as connection:
@@ -256,7 +265,9 @@ class JournalWriter:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(
+        path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=2 * _ROWS
+    )
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     return connection
 

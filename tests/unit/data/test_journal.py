@@ -86,6 +86,18 @@ async def test_numbers_go_on_after_a_restart(path: Path, synchronous: str) -> No
         assert len(await journal.read(0, 10)) == 3
 
 
+@pytest.mark.parametrize("count", [0, 1, 64, 65, 200])
+async def test_however_many_are_appended_at_once_all_are_there(path: Path, count: int) -> None:
+    """Of each key the latest too, also if several facts of it come together."""
+    facts = events(*(order(str(number % 30), traded=number / 1000) for number in range(count)))
+    async with opened(path) as journal:
+        await journal.append(facts)
+        assert [event.seq for event in facts] == list(range(1, count + 1))
+        assert [record.payload for record in await journal.read(0, 1000)] == [event.payload for event in facts]
+        latest = [(one.first_seq, one.record.seq) for one in await journal.latest("order.updated", 1000)]
+        assert latest == [(first, max(range(first, count + 1, 30))) for first in range(1, min(count, 30) + 1)]
+
+
 async def test_appends_at_the_same_time_get_numbers_without_gaps(path: Path) -> None:
     async with opened(path) as journal:
         batches = [events(*(order(f"{b}-{n}") for n in range(3))) for b in range(20)]
