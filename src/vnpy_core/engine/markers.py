@@ -5,7 +5,7 @@ their orders are known again by what they are.
 """
 
 _MARK = "~"
-_LENGTH = 32  # a uuid in hexadecimal
+_LENGTH = 32  # the id of an intent
 _DIGITS = frozenset("0123456789abcdef")
 
 
