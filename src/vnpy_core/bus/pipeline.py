@@ -6,7 +6,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -59,14 +59,18 @@ class PipelineStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Pending:
-    """A fact on its way to the journal. ``owned``: only a ``commit`` has told it, so that it can be withdrawn."""
+    """A fact on its way to the journal. ``owned``: only a ``commit`` has told it, so that it can be withdrawn.
 
-    __slots__ = ("event", "owned", "waiters")
+    ``number`` grows along the queue.
+    """
 
-    def __init__(self, event: Event) -> None:
+    __slots__ = ("event", "number", "owned", "waiters")
+
+    def __init__(self, event: Event, number: int, owned: bool) -> None:
         self.event = event
-        self.owned = False
-        self.waiters: list[asyncio.Future[Event]] = []
+        self.number = number
+        self.owned = owned
+        self.waiters: list[asyncio.Future[Any]] = []
 
 
 class Pipeline:
@@ -95,7 +99,7 @@ class Pipeline:
         self._flusher: asyncio.Task[None] | None = None
         self._company_over: asyncio.TimerHandle | None = None
         self._closing = asyncio.Event()
-        self._committed = self._published = self._subscriber_errors = 0
+        self._queued = self._committed = self._published = self._subscriber_errors = 0
         self.commit_seconds = Histogram(SLOW_S)
         self.published_by_kind: Counter[type[Model]] = Counter()
         self._echoes = dict.fromkeys(Echo, 0)
@@ -177,11 +181,23 @@ class Pipeline:
         Raises:
             Unavailable: as for ``commit``; the last of them is not on disk, and neither may be those before it.
         """
-        waiting = [self.begin_commit(model) for model in models]
-        if len(waiting) == 1:
-            await waiting[0]
+        await self.begin_commit_all(models)
+
+    def begin_commit_all(self, models: Sequence[Model]) -> "asyncio.Future[Event | None]":
+        """Queue ``models`` now, and return what ``commit_all`` waits for. Raises what ``commit`` raises at once."""
+        self.require_writable()
+        last: _Pending | None = None
+        for model in models:
+            pending = self._admit(Event(model), owned=True)
+            if isinstance(pending, _Pending) and (last is None or pending.number > last.number):
+                last = pending  # they go to disk in this order, so that the others are there when it is
+        future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
+        if last is None:
+            future.set_result(None)
         else:
-            await asyncio.gather(*waiting)
+            last.waiters.append(future)
+            self._ensure_flusher()
+        return future
 
     async def drain(self) -> None:
         """Wait until every fact taken so far is on disk and published; while the journal fails, that is long."""
@@ -226,8 +242,8 @@ class Pipeline:
             return ahead if ahead is not None else known
         if told is not data and isinstance(told, Model):
             event = Event(told, ts=event.ts)
-        pending = _Pending(event)
-        pending.owned = owned
+        self._queued += 1
+        pending = _Pending(event, self._queued, owned)
         self._queue.append(pending)
         self._latest[place] = pending
         return pending

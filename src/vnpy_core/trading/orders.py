@@ -1,7 +1,6 @@
 """OrderService: sends and cancels orders; whatever happens, none is sent twice and none is forgotten."""
 
 import logging
-import uuid
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Literal, Protocol
 
@@ -13,7 +12,7 @@ from vnpy_core.models import KeyUse, Order, OrderIntent, OrderSpec, now_timestam
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.event_thread import Call, EventThread, Series, Unanswered
 from vnpy_core.trading.filters import OrderFilter
-from vnpy_core.trading.intents import IntentBook
+from vnpy_core.trading.intents import IntentBook, new_intent_id
 from vnpy_core.trading.order_journeys import OrderJourneys
 from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
 from vnpy_core.trading.submission import Commits, Sending, Submission, settled
@@ -211,11 +210,7 @@ class OrderService:
             self.book.put(intent)  # its id is used from here on, also for those that follow
             intents.append(intent)
             answers.append(None)
-        try:
-            sent = await self._submission.send(intents, self.with_intents(key, intents)) if intents else []
-        except Unavailable as error:
-            sent = [error] * len(intents)
-        results = iter(sent)
+        results = iter(await self._submission.send(intents, self.with_intents(key, intents)) if intents else [])
         return [next(results) if answer is None else answer for answer in answers]
 
     def result_of(self, intent: OrderIntent) -> SubmitResult | CoreError:
@@ -325,7 +320,7 @@ class OrderService:
         except CoreError as error:
             self.journeys.refused(error.error_code)
             raise
-        intent_id = uuid.uuid4().hex
+        intent_id = new_intent_id()
         return OrderIntent(
             intent_id=intent_id,
             client_order_id=client_order_id if client_order_id is not None else intent_id,

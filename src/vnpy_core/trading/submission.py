@@ -1,13 +1,14 @@
 """Submission: the way of orders from their intents to their answers, many in one call and two commits.
 
-The intents are journaled before the engine sees the first order, the outcomes after it answered. An intent without an
-outcome is therefore an order whose fate is unknown; it is said to be so, and never sent again.
+An intent is journaled before the engine sees its order, the outcome after it answered. An intent without an outcome is
+therefore an order whose fate is unknown; it is said to be so, and never sent again. The intents that one commit has
+brought to disk go to the engine together, whoever asked for them; each is answered as soon as its own outcome is there.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -20,7 +21,6 @@ from vnpy_core.trading.order_journeys import OrderJourneys
 from vnpy_core.trading.results import SubmitResult
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 Outcome = Literal["SENT", "REFUSED", "NOT_SENT", "UNKNOWN"]
 
 # Gateways report an order while they send it, so its first state is usually there within a few milliseconds.
@@ -40,6 +40,7 @@ class Commits(Protocol):
 
     def require_writable(self) -> None: ...
     async def commit_all(self, models: Sequence[Model]) -> None: ...
+    def begin_commit_all(self, models: Sequence[Model]) -> "asyncio.Future[Event | None]": ...
     def begin_commit(self, model: Model) -> "asyncio.Future[Event]": ...
     def emit(self, model: Model) -> None: ...
     def watch(self, callback: Callable[[Model], None]) -> None: ...
@@ -75,10 +76,10 @@ class Submission:
         self._client_order_ids = client_order_ids
         self._replaces = replaces
         self._journeys = journeys
-        self._first_states: dict[str, asyncio.Future[Order]] = {}
+        self._answers: dict[str, asyncio.Future[SubmitResult | CoreError]] = {}  # by intent
+        self._ready: list[OrderIntent] = []  # on disk, and to be handed over next
         self._sent: dict[str, OrderIntent] = {}  # written on the event thread
-        self._taken: dict[str, asyncio.Future[None]] = {}
-        self._recording: dict[str, tuple[OrderIntent, asyncio.Future[Event] | None]] = {}
+        self._stateless: dict[str, OrderIntent] = {}  # all is recorded but the order's first state
         self._tasks: set[asyncio.Task[Any]] = set()
         self.unanswered: set[str] = set()  # intents that the engine has begun to send, and may still send
         pipeline.subscribe(self._on_events)
@@ -87,13 +88,21 @@ class Submission:
     async def send(self, intents: Sequence[OrderIntent], key: KeyUse | None = None) -> list[SubmitResult | CoreError]:
         """Send orders in their order, and return for each what it is called or why it is not known to be sent.
 
-        Raises:
-            Unavailable: the intents are not on disk, and nothing was sent.
+        ``Unavailable``: nothing was sent of it, and it may come again.
         """
         self._journeys.begin(intents)
-        for intent in intents:
+        loop = asyncio.get_running_loop()
+        answers = [loop.create_future() for _ in intents]
+        for intent, answer in zip(intents, answers, strict=True):
+            self._answers[intent.intent_id] = answer
             self._book.put(intent)
-        return await asyncio.shield(self._spawn(self._send(intents, key)))
+        try:
+            on_disk = self._pipeline.begin_commit_all(intents if key is None else [key, *intents])
+        except Unavailable as error:
+            self._not_on_disk(intents, error)
+        else:
+            on_disk.add_done_callback(lambda future: self._on_disk(intents, future))
+        return [await answer for answer in answers]
 
     def result_of(self, intent: OrderIntent) -> SubmitResult | CoreError:
         """Return what is to be said of an intent now, long after it was answered first, or after a restart."""
@@ -120,26 +129,40 @@ class Submission:
 
     async def close(self, timeout_s: float) -> None:
         """Wait for submissions that are on their way, and give up those that the engine has not answered by then."""
-        if self._tasks:
-            _, late = await asyncio.wait(set(self._tasks), timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        under_way = {*self._tasks, *self._answers.values()}
+        if under_way:
+            await asyncio.wait(under_way, timeout=timeout_s)
+        late = list(self._tasks)
+        for waiting in (*late, *self._answers.values()):
+            waiting.cancel()
+        self._record_rest(list(self._sent))
+        await asyncio.gather(*late, return_exceptions=True)
 
     # -- the way
 
-    async def _send(self, intents: Sequence[OrderIntent], key: KeyUse | None) -> list[SubmitResult | CoreError]:
-        try:
-            await self._pipeline.commit_all(intents if key is None else [key, *intents])
-        except CoreError as error:
-            # Of very many some may be on disk: they must not look as if they had been sent.
-            for intent in intents:
-                self._journeys.refused(error.error_code, intent.intent_id)
-                self._book.forget(intent)
-                if len(intents) > 1:
-                    self._pipeline.emit(settled(intent, "NOT_SENT", reason=error.detail))
-            raise
+    def _on_disk(self, intents: Sequence[OrderIntent], commit: "asyncio.Future[Event | None]") -> None:
+        error = commit.exception()
+        if isinstance(error, CoreError):
+            self._not_on_disk(intents, error)
+            return
         self._journeys.journaled(intents)
+        if not self._ready:  # those of the same commit come before this has its turn
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._ready += intents
+
+    def _not_on_disk(self, intents: Sequence[OrderIntent], error: CoreError) -> None:
+        # Of very many some may be on disk: they must not look as if they had been sent.
+        for intent in intents:
+            self._book.forget(intent)
+            if len(intents) > 1:
+                self._pipeline.emit(settled(intent, "NOT_SENT", reason=error.detail))
+            self._refuse(intent, error)
+
+    def _hand_over(self) -> None:
+        intents, self._ready = self._ready, []
+        self._spawn(self._send(intents))
+
+    async def _send(self, intents: Sequence[OrderIntent]) -> None:
         call = Series(self._send_one, intents)
         late: asyncio.Future[Any] | None = None
         unsent: CoreError = Unavailable("The engine did not come to it in time; it was withdrawn.")
@@ -153,15 +176,21 @@ class Submission:
             logger.exception("Sending %d orders broke off", len(intents))
             unsent = Unavailable(f"The sending broke off before it: {error!r}")
         begun = call.withdraw()
-        outcomes = [
+        results = list(call.results)  # the one that is late may change its own at any moment
+        others = [
             self._outcome(intent, result if number < begun else unsent)
-            for number, (intent, result) in enumerate(zip(intents, call.results, strict=True))
+            for number, (intent, result) in enumerate(zip(intents, results, strict=True))
+            if not isinstance(result, str)
         ]
         if late is not None:
-            under_way = [number for number in range(begun) if call.results[number] is None]
+            under_way = [number for number in range(begun) if results[number] is None]
             self.unanswered |= {intents[number].intent_id for number in under_way}
-            self._spawn(self._record_late(late, [outcomes[number][0] for number in under_way], call, under_way))
-        return await self._answers(outcomes)
+            self._spawn(self._record_late(late, [intents[number] for number in under_way], call, under_way))
+        self._record_soon([result for result in results if isinstance(result, str)])
+        if others:
+            await self.record([intent for intent, _ in others])
+            for intent, refusal in others:
+                self._refuse(intent, refusal)
 
     def _send_one(self, intent: OrderIntent) -> str:
         """On the event thread: events of the order wait behind this, so its first one already carries the id."""
@@ -175,10 +204,8 @@ class Submission:
         self._sent[vt_orderid] = intent
         return vt_orderid
 
-    def _outcome(self, intent: OrderIntent, result: str | Exception | None) -> tuple[OrderIntent, CoreError | None]:
-        """Return the intent with its outcome, and the error to tell if it is not known to be sent."""
-        if isinstance(result, str):
-            return settled(intent, "SENT", vt_orderid=result), None
+    def _outcome(self, intent: OrderIntent, result: Exception | None) -> tuple[OrderIntent, CoreError]:
+        """Return the intent with its outcome, and the error to tell, of an order that is not known to be sent."""
         if result is None:
             reason = f"The engine did not answer within {self._event_thread.timeout_s:g} s."
             return settled(intent, "UNKNOWN", reason=reason), _unknown(intent, reason)
@@ -193,33 +220,6 @@ class Submission:
         reason = f"Gateway {intent.gateway_name} raised {type(result).__name__}: {result}"
         return settled(intent, "UNKNOWN", reason=reason), _unknown(intent, reason)
 
-    async def _answers(
-        self, outcomes: Sequence[tuple[OrderIntent, CoreError | None]]
-    ) -> list[SubmitResult | CoreError]:
-        sent = [intent.vt_orderid for intent, _ in outcomes if intent.vt_orderid is not None]
-        first_states = [self._expect(vt_orderid) for vt_orderid in sent]
-        on_disk = await self._record_sent(sent)
-        if others := [intent for intent, _ in outcomes if intent.vt_orderid is None]:
-            await self.record(others)
-        if on_disk and first_states:
-            await asyncio.wait(first_states, timeout=FIRST_STATE_WAIT_S)
-        for vt_orderid in sent:
-            self._first_states.pop(vt_orderid, None)
-        answers: list[SubmitResult | CoreError] = []
-        for intent, error in outcomes:
-            if error is not None or intent.vt_orderid is None:
-                error = error or CoreError("An order without a name.")
-                self._journeys.refused(error.error_code, intent.intent_id)
-                answers.append(error)
-            elif not on_disk:
-                answers.append(OutcomeUnknown(
-                    f"Order {intent.vt_orderid} was sent, but the journal cannot record it now. Do not repeat it.",
-                    code="not_journaled", vt_orderid=intent.vt_orderid, intent_id=intent.intent_id,
-                ))  # fmt: skip
-            else:
-                answers.append(self._result(intent, intent.vt_orderid))
-        return answers
-
     def _result(self, intent: OrderIntent, vt_orderid: str) -> SubmitResult:
         return SubmitResult(
             vt_orderid=vt_orderid,
@@ -228,6 +228,16 @@ class Submission:
             intent_id=intent.intent_id,
             order=self._order(vt_orderid),
         )
+
+    def _answer(self, intent: OrderIntent, answer: SubmitResult | CoreError) -> None:
+        waiting = self._answers.pop(intent.intent_id, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
+
+    def _refuse(self, intent: OrderIntent, error: CoreError) -> None:
+        """Answer that it is not known to be sent."""
+        self._journeys.refused(error.error_code, intent.intent_id)
+        self._answer(intent, error)
 
     async def _record_late(
         self,
@@ -243,81 +253,72 @@ class Submission:
             result = call.results[number]
             if isinstance(result, str):
                 logger.warning("Order intent %s was sent after all, as %s", intent.intent_id, result)
-                await self._record_sent([result])
+                self._record_soon([result])
             elif isinstance(result, CoreError) and not isinstance(result, OutcomeUnknown):
                 await self.record([self._outcome(intent, result)[0]])
 
-    async def _record_sent(self, vt_orderids: Sequence[str]) -> bool:
-        """Journal that these were sent, each with its first state if that comes soon; tell whether it is on disk."""
-        waiting = [self._taking(vt_orderid) for vt_orderid in vt_orderids if vt_orderid in self._sent]
-        if waiting:
-            await asyncio.wait(waiting, timeout=TOGETHER_WAIT_S)
-        on_disk = True
-        for vt_orderid in vt_orderids:
-            self._taken.pop(vt_orderid, None)
-            if vt_orderid in self._sent:
-                self._begin_record(vt_orderid)
-        for vt_orderid in vt_orderids:
-            outcome, recording = self._recording.pop(vt_orderid)
-            try:
-                if recording is None:
-                    raise Unavailable("The journal cannot be written.")
-                await recording
-            except Unavailable:
-                self._pipeline.emit(outcome)
-                on_disk = False
-        return on_disk
-
-    def _taking(self, vt_orderid: str) -> "asyncio.Future[None]":
-        future = self._taken[vt_orderid] = asyncio.get_running_loop().create_future()
-        return future
+    # -- what was sent
 
     def _on_taken(self, fact: Model) -> None:
         """The first state of an order is on its way to disk: what became of its intent goes with it."""
         if self._sent and isinstance(fact, Order) and fact.vt_orderid in self._sent:
             self._begin_record(fact.vt_orderid)
-            taken = self._taken.pop(fact.vt_orderid, None)
-            if taken is not None and not taken.done():
-                taken.set_result(None)
+
+    def _record_soon(self, vt_orderids: Sequence[str]) -> None:
+        """Journal that these were sent, each with its first state if that comes soon."""
+        if left := [vt_orderid for vt_orderid in vt_orderids if vt_orderid in self._sent]:
+            asyncio.get_running_loop().call_later(TOGETHER_WAIT_S, self._record_rest, left)
+
+    def _record_rest(self, vt_orderids: Sequence[str]) -> None:
+        for vt_orderid in vt_orderids:
+            if vt_orderid in self._sent:
+                self._begin_record(vt_orderid)
 
     def _begin_record(self, vt_orderid: str) -> None:
         outcome = settled(self._sent.pop(vt_orderid), "SENT", vt_orderid=vt_orderid)
         self._book.put(outcome)
         try:
             recording = self._pipeline.begin_commit(outcome)
-            recording.add_done_callback(retrieve)
         except Unavailable:
-            self._recording[vt_orderid] = outcome, None
+            self._not_recorded(outcome, vt_orderid)
         else:
-            self._recording[vt_orderid] = outcome, recording
+            recording.add_done_callback(lambda future: self._recorded(outcome, vt_orderid, future))
 
-    # -- the first state of an order
+    def _recorded(self, outcome: OrderIntent, vt_orderid: str, commit: "asyncio.Future[Event]") -> None:
+        if commit.exception() is not None:
+            self._not_recorded(outcome, vt_orderid)
+        elif self._order(vt_orderid) is not None:
+            self._answer(outcome, self._result(outcome, vt_orderid))
+        else:
+            self._stateless[vt_orderid] = outcome
+            asyncio.get_running_loop().call_later(FIRST_STATE_WAIT_S, self._answer_sent, vt_orderid)
+
+    def _not_recorded(self, outcome: OrderIntent, vt_orderid: str) -> None:
+        self._pipeline.emit(outcome)
+        self._answer(outcome, OutcomeUnknown(
+            f"Order {vt_orderid} was sent, but the journal cannot record it now. Do not repeat it.",
+            code="not_journaled", vt_orderid=vt_orderid, intent_id=outcome.intent_id,
+        ))  # fmt: skip
 
     def _on_events(self, events: Sequence[Event]) -> None:
-        if self._first_states:
+        if self._stateless:
             for event in events:
                 if isinstance(event.data, Order):
-                    waiting = self._first_states.get(event.data.vt_orderid)
-                    if waiting is not None and not waiting.done():
-                        waiting.set_result(event.data)
+                    self._answer_sent(event.data.vt_orderid)
 
-    def _expect(self, vt_orderid: str) -> "asyncio.Future[Order]":
-        future: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
-        self._first_states[vt_orderid] = future
-        if (known := self._order(vt_orderid)) is not None:
-            future.set_result(known)
-        return future
+    def _answer_sent(self, vt_orderid: str) -> None:
+        if (outcome := self._stateless.pop(vt_orderid, None)) is not None:
+            self._answer(outcome, self._result(outcome, vt_orderid))
 
     def _order(self, vt_orderid: str) -> Order | None:
         known = self._orders.get(vt_orderid)
         return known.data if known is not None and isinstance(known.data, Order) else None
 
-    def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(retrieve)
-        return task
 
 
 def settled(

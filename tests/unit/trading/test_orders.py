@@ -37,6 +37,8 @@ class Thread:
 
     def __init__(self) -> None:
         self.held = False
+        self.calls = 0
+        self.called = asyncio.Event()
         self._waiting: list[Callable[[], None]] = []
 
     def call(self, fn: Callable[[], Any]) -> Future[Any]:
@@ -48,6 +50,8 @@ class Thread:
             except BaseException as error:  # noqa: BLE001 -- carried to the caller
                 future.set_exception(error)
 
+        self.calls += 1
+        self.called.set()
         self._waiting.append(run)
         if not self.held:
             self.release()
@@ -109,12 +113,21 @@ class Pipeline:
             raise Unavailable("The disk is full.")
 
     async def commit_all(self, models: Sequence[Model]) -> None:
-        await asyncio.sleep(0)
+        await self.begin_commit_all(models)
+
+    def begin_commit_all(self, models: Sequence[Model]) -> asyncio.Future[Event | None]:
+        future: asyncio.Future[Event | None] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(self._commit, models, future)
+        return future
+
+    def _commit(self, models: Sequence[Model], future: asyncio.Future[Event | None]) -> None:
         if self.full:
-            raise Unavailable("The disk is full.")
+            future.set_exception(Unavailable("The disk is full."))
+            return
         self.keys += [model for model in models if isinstance(model, KeyUse)]
         self.committed += [model for model in models if isinstance(model, OrderIntent)]
         self.first_commit.set()
+        future.set_result(None)
 
     def begin_commit(self, model: Model) -> asyncio.Future[Event]:
         if self.full:
@@ -226,6 +239,37 @@ async def test_the_outcome_is_queued_with_the_first_state(desk: Desk) -> None:
     assert (await desk.service.submit(SPEC, "SIM")).order == order("1")
     assert told == [[None, "SENT"]]
     assert desk.pipeline.outcomes() == [None, "SENT"]
+
+
+async def test_orders_of_one_commit_are_one_call_and_answered_each_for_itself(desk: Desk) -> None:
+    """The second has its first state at once; the first waits for its own, and holds up nobody."""
+    loop = asyncio.get_running_loop()
+    desk.engine.on_send = lambda vt_orderid: loop.call_soon(desk.pipeline.publish, order("2"))
+    desk.thread.held = True
+    both = [asyncio.create_task(desk.service.submit(SPEC, "SIM", f"mine-{number}")) for number in (1, 2)]
+    await desk.thread.called.wait()
+    desk.thread.release()
+    assert (await both[1]).order == order("2")
+    assert not both[0].done()
+    desk.pipeline.publish(order("1"))
+    assert (await both[0]).order == order("1")
+    assert desk.thread.calls == 1
+
+
+async def test_one_of_several_that_is_refused_holds_up_no_other(desk: Desk) -> None:
+    desk.thread.held = True
+    both = [asyncio.create_task(desk.service.submit(SPEC, "SIM", f"mine-{number}")) for number in (1, 2)]
+    await desk.thread.called.wait()
+
+    def refuse_the_next(vt_orderid: str) -> None:
+        desk.engine.failure = OrderRefused("Not enough funds.")
+
+    desk.engine.on_send = refuse_the_next
+    desk.thread.release()
+    assert (await both[0]).vt_orderid == "SIM.1"
+    with pytest.raises(OrderRefused, match="funds"):
+        await both[1]
+    assert sorted(filter(None, desk.pipeline.outcomes())) == ["REFUSED", "SENT"]
 
 
 async def test_a_client_order_id_is_good_for_one_order(desk: Desk) -> None:
