@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vnpy_core.instruments import Histogram
 
@@ -52,7 +52,7 @@ class HttpMeter:
 
 
 class MeteredRequests:
-    """Middleware, outside of all that can answer."""
+    """Middleware, outside of all that can answer; ``RequestContext`` notes the status."""
 
     def __init__(self, app: ASGIApp, meter: HttpMeter) -> None:
         self._app = app
@@ -63,15 +63,8 @@ class MeteredRequests:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        status = 500
-
-        async def send_noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send)
         finally:
+            status = scope.get("vnpy_core.status", 500)
             self._meter.observe(scope["method"], scope["path"], status, time.perf_counter() - began)

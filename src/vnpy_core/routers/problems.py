@@ -170,7 +170,7 @@ class RequestContext:
     exception that nothing below has answered."""
 
     def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
-        self._app = app
+        self._app = LastResort(app)
         self._max_body_bytes = max_body_bytes
         self._prefix = secrets.token_hex(4)
         self._numbers = itertools.count(1)
@@ -183,7 +183,6 @@ class RequestContext:
             (value for name, value in scope["headers"] if name == b"x-request-id" and _SANE_ID.fullmatch(value)), None
         ) or b"%b-%d" % (self._prefix.encode(), next(self._numbers))
         scope["vnpy_core.request_id"] = request_id.decode()
-        started = False
         left = self._max_body_bytes
 
         async def receive_bounded() -> Message:
@@ -195,20 +194,30 @@ class RequestContext:
             return message
 
         async def send_with_id(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
+                scope["vnpy_core.status"] = message["status"]
                 message["headers"] += ((b"x-request-id", request_id), *_HEADERS)
                 if scope.get("scheme") == "https":
                     message["headers"].append(_ONLY_HTTPS)
             await send(message)
 
+        await self._app(scope, receive_bounded, send_with_id)
+
+
+class LastResort:
+    """Answers an exception that nothing below has answered. Also the framework's outermost, which else answers itself
+    with a text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._app(scope, receive_bounded, send_with_id)
+            await self._app(scope, receive, send)
         except Exception as error:
-            if started:
+            if scope["type"] != "http" or "vnpy_core.status" in scope:
                 raise
-            await unexpected(request_id.decode(), error)(scope, receive, send_with_id)
+            await unexpected(id_of(scope), error)(scope, receive, send)
 
 
 def id_of(scope: Scope) -> str:
