@@ -1,14 +1,16 @@
 """BoundedHttp: uvicorn's HTTP, with the limits it has none of: how long a request may take to come in, how large its
 head may be, and how many connections there may be. A body is bounded by the application, which reads it no further
-than it likes.
+than it likes. An answer is one write.
 """
 
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from vnpy_core.http_writes import JoinedWrites
 
 MAX_HEAD_BYTES = 64 << 10
 _LOOK_INTERVAL_S = 0.5
@@ -25,10 +27,14 @@ class BoundedHttp(HttpToolsProtocol):
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", JoinedWrites(transport, self.loop)))
         self.waits_since = time.monotonic()
         if len(self.connections) > self.max_connections:
             transport.abort()
+
+    def handle_websocket_upgrade(self) -> None:
+        self.transport = cast("JoinedWrites", self.transport).released()
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
