@@ -7,6 +7,7 @@ not block, and must have no side effects: a dry run asks the same chain. Strateg
 from collections.abc import Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import NoReturn, Protocol
 
 import msgspec
@@ -248,8 +249,11 @@ def _is_odd_lot_sale(order: Proposal) -> bool:
     return of_stocks and order.spec.direction is Direction.SHORT
 
 
+@lru_cache(4096)
 def _multiple(value: float, unit: float) -> Decimal | None:
     """Return the multiple of ``unit`` that ``value`` is but for the noise of floats, or ``None``.
+
+    Prices and volumes come again and again, and exact arithmetic takes 5 µs each time.
 
     >>> _multiple(0.1 + 0.2, 0.1), _multiple(0.35, 0.1)
     (Decimal('0.3'), None)
