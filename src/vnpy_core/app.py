@@ -20,6 +20,7 @@ from vnpy_core.routers.calendar import create_calendar_router
 from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
 from vnpy_core.routers.gate import AccessGate
+from vnpy_core.routers.gateway_settings import create_gateway_settings_router
 from vnpy_core.routers.http_meter import HttpMeter, MeteredRequests
 from vnpy_core.routers.login_page import create_login_router
 from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
@@ -71,6 +72,7 @@ def create_app(service: Service) -> Application:
     for router in (
         create_trading_router(service),
         create_reconciliation_router(service),
+        create_gateway_settings_router(service),
         create_calendar_router(service),
         create_strategy_router(service),
         create_strategy_files_router(service),

@@ -19,6 +19,7 @@ from vnpy_core.data.cache.writer import CacheWriter
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.downloads import Downloads
 from vnpy_core.data.fact_queries import FactQueries
+from vnpy_core.data.gateway_settings import GatewaySettingRepository
 from vnpy_core.data.history.factory import open_history_store
 from vnpy_core.data.journal import Journal
 from vnpy_core.data.lease import DatabaseLease
@@ -52,6 +53,7 @@ from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateway_life import GatewayLife
+from vnpy_core.trading.gateway_settings import GivenSettings
 from vnpy_core.trading.gateways import GatewayService
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.leftovers import ends_of_leftovers
@@ -93,6 +95,7 @@ class VnPyCoreService:
     amendments: Amendments
     idempotency: IdempotencyKeys
     gateways: GatewayService
+    given_settings: GivenSettings
     life: GatewayLife
     strategies: RedFireStrategyManager
     strategy_life: StrategyLife
@@ -265,12 +268,19 @@ class VnPyCoreService:
         await self.strategies.load_strategies_from_db()
 
         self._on_stage("gateways")
+        self.given_settings = GivenSettings(
+            GatewaySettingRepository(self.database), self.access.keys, self.pipeline, self.read_model.alerts,
+            None if self.database.dialect == "sqlite" else config.data_dir / "gateway_settings.json",
+        )  # fmt: skip
+        await self.given_settings.open()
+        stages.at_stop("gateway settings", self.given_settings.close)
         self.gateways = GatewayService(
             host.gateways,
             host.commands,
             event_thread,
             self.pipeline,
             self.read_model,
+            given=self.given_settings,
             remembered=config.data_dir / "subscriptions.json",
         )
         stages.at_stop("subscriptions", self.gateways.close)
@@ -282,7 +292,7 @@ class VnPyCoreService:
         await self.life.open()
         for name in config.gateways:
             if self.life.is_wanted(name):
-                await self.gateways.connect(name)
+                await self.gateways.connect_at_start(name)
 
         self._on_stage("strategies")
         stages.at_stop("strategies", self.strategies.close)

@@ -10,6 +10,7 @@ from tests.memory_access import MemoryAccess
 
 from vnpy_core.data.access import AccessRepository, ApiKeyRecord, AuditFilter, SessionRecord, UserRecord
 from vnpy_core.data.database import DatabaseManager
+from vnpy_core.data.gateway_settings import GatewaySettingRepository, SettingRecord
 from vnpy_core.data.tables import metadata
 from vnpy_core.enums import Role, Scope
 from vnpy_core.errors import Conflict
@@ -119,3 +120,16 @@ async def test_entries_are_found_by_each_filter(database: DatabaseManager) -> No
         (AuditFilter(actor="DESK"), []),
     ):  # fmt: skip
         assert [entry.audit_id for entry in await store.entries(which, None, 10)] == expected, which
+
+
+async def test_a_gateways_setting_is_replaced_and_removed(database: DatabaseManager) -> None:
+    settings = GatewaySettingRepository(database)
+    for token in ("gAAAA-first", "gAAAA-second"):
+        await settings.save(SettingRecord(gateway_name="CTP", setting=token, updated=NOW))
+    await settings.save(SettingRecord(gateway_name="ctp", setting="another", updated=LATER))
+    assert sorted((row.gateway_name, row.setting, row.updated) for row in await settings.list()) == [
+        ("CTP", "gAAAA-second", NOW), ("ctp", "another", LATER)
+    ]  # fmt: skip
+    await settings.remove("CTP")
+    await settings.remove("CTP")
+    assert [row.gateway_name for row in await settings.list()] == ["ctp"]

@@ -24,16 +24,18 @@ from vnpy_core.routers.answers import (
     ContractPage,
     GatewayPage,
     GatewayRow,
+    GivenSettingPage,
     IntentPage,
     OrderPage,
     PositionPage,
+    SettingForgotten,
     Subscription,
     SubscriptionResult,
     TickPage,
     TradePage,
 )
 from vnpy_core.trading.calendar_day import CalendarDay
-from vnpy_core.trading.results import CancelResult, Preview, SubmitResult
+from vnpy_core.trading.results import CancelResult, GivenSetting, Preview, SubmitResult
 
 # How long the service is asked for an order whose answer was lost, before its outcome is said to be unknown.
 OUTCOME_WAIT_S = 10.0
@@ -275,6 +277,17 @@ class Trading(Resource[Mode]):
         """Begin to connect a gateway; that it is connected is told by its state."""
         path = f"/trading/gateways/{segment(name)}/connect"
         return await self._connection.call("POST", path, GatewayStatus, body=setting)
+
+    @operation
+    async def gateway_settings(self) -> list[GivenSetting]:
+        """Return the names of what was given over the API to connect gateways by, and goes over their configuration."""
+        page = await self._connection.get("/trading/gateway-settings", GivenSettingPage)
+        return page.gateway_settings
+
+    @operation
+    async def forget_gateway_setting(self, name: str) -> None:
+        """Have a gateway connected as it is configured, from the next time on."""
+        await self._connection.call("DELETE", f"/trading/gateway-settings/{segment(name)}", SettingForgotten)
 
     @operation
     async def disconnect_gateway(self, name: str) -> GatewayStatus:

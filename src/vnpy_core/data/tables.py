@@ -44,7 +44,7 @@ from vnpy_core.models import (
 )
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0008_since_0004"
+SCHEMA_REVISION = "0009_since_0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -386,6 +386,13 @@ database_lease = _table(
 
 # Of these each fact is a row of its own.
 HISTORIES: frozenset[Table] = frozenset((strategy_variables,))
+# What was given over the API to connect a gateway by, encrypted (security/keys.py).
+gateway_settings = _table(
+    "gateway_settings",
+    Column("gateway_name", Gateway, primary_key=True),
+    Column("setting", LongText, nullable=False),
+    Column("updated", WireTime, nullable=False),
+)
 
 FACT_TABLES: dict[type[Model], Table] = {
     Order: orders,

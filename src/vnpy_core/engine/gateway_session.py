@@ -158,6 +158,11 @@ class GatewaySession:
         self._worker.submit(lambda: self._connect(attempt, wanted))
         return settled
 
+    def forget_setting(self) -> None:
+        """Forget what went over the configured setting. From any thread."""
+        with self._lock:
+            self._proven = dict(self._settings.setting)
+
     def disconnect(self) -> "Future[GatewayStatus]":
         """Close the gateway; the future holds the status after it. An attempt that goes on is given up."""
         closed: Future[GatewayStatus] = Future()

@@ -76,8 +76,8 @@ class GatewayHost:
         """Begin to connect and return at once; the future holds the status in which the attempt ends.
 
         It ends CONNECTED with the first contract or account; FAILED when the gateway raises or says nothing for
-        ``connect_timeout_s``; DISCONNECTED by ``disconnect``. ``setting`` goes over the configured one, and is kept in
-        memory for the next time. A gateway that could not be loaded is tried again.
+        ``connect_timeout_s``; DISCONNECTED by ``disconnect``. ``setting`` goes over the configured one, and is kept for
+        the next time. A gateway that could not be loaded is tried again.
 
         Raises:
             NotFound: no such gateway.
@@ -114,6 +114,11 @@ class GatewayHost:
     def mute(self, name: str, detail: str | None) -> None:
         """Have a connected gateway STALE, as nothing comes of what is subscribed, or (None) no longer."""
         self._session(name).on_mute(detail)
+
+    def forget_setting(self, name: str) -> None:
+        """Connect the gateway as it is configured, from the next time on."""
+        if (session := self._sessions.get(name)) is not None:
+            session.forget_setting()
 
     def default_setting(self, name: str) -> dict[str, Any]:
         """Return the gateway's settings with vn.py's defaults, a copy; empty if its class could not be loaded.

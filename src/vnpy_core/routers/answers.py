@@ -25,7 +25,7 @@ from vnpy_core.models import (
 from vnpy_core.reports import SessionStatus
 from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.reconciliation import Reconciliation
-from vnpy_core.trading.results import CancelResult, SubmitResult
+from vnpy_core.trading.results import CancelResult, GivenSetting, SubmitResult
 
 NextCursor = Annotated[str | None, msgspec.Meta(description="Ask again with it for the next page; null: no more")]
 
@@ -54,6 +54,19 @@ class DriftPage(msgspec.Struct, frozen=True, kw_only=True):
 
     drifts: list[Drift]
     next_cursor: NextCursor
+
+
+class GivenSettingPage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was given over the API to connect gateways by."""
+
+    gateway_settings: list[GivenSetting]
+    next_cursor: NextCursor
+
+
+class SettingForgotten(msgspec.Struct, frozen=True, kw_only=True):
+    """What was given over the API for it is kept no longer."""
+
+    gateway_name: GatewayName
 
 
 class TradePage(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,6 +82,7 @@ AREAS: Mapping[str, tuple[Rule | None, Rule | None]] = {
     f"{API_PREFIX}/trading/reconciliation": (_TRADING[0], ADMIN_WRITE),
     f"{API_PREFIX}/trading/drift": (_TRADING[0], ADMIN_WRITE),
     f"{API_PREFIX}/trading/intents": (_TRADING[0], ADMIN_WRITE),
+    f"{API_PREFIX}/trading/gateway-settings": (ADMIN_READ, ADMIN_WRITE),
     f"{API_PREFIX}/trading/ticks": _MARKET,
     f"{API_PREFIX}/trading/contracts": _MARKET,
     f"{API_PREFIX}/trading/subscriptions": _MARKET,

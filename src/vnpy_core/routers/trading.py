@@ -101,8 +101,10 @@ def _add_gateways(router: APIRouter, service: Service) -> None:
         summary="Begin to connect a gateway / 连接接口",
         description=(
             "Answers at once; that it is connected is told by its state. The body may carry settings that go over "
-            "the configured ones, which takes the scope admin. "
-            "立即返回，连接结果见接口状态；请求体可覆盖配置的连接参数（需 admin 权限）。"
+            "the configured ones, which takes the scope admin; once they have led to a connection they are kept, "
+            "encrypted, also for the next start (`/trading/gateway-settings`). "
+            "立即返回，连接结果见接口状态；请求体可覆盖配置的连接参数（需 admin 权限），"
+            "连接成功后加密保存，重启后仍有效。"
         ),
         responses=answer(examples.GATEWAY, "Its state now / 当前状态", 404, 409, 503, 504),
         dependencies=NO_QUERY,

@@ -35,9 +35,8 @@ class KeyRing:
     def __init__(self, secrets_: Sequence[str]) -> None:
         self.signing_keys = [_derive(secret, "access tokens") for secret in secrets_]
         self._hash_keys = [_derive(secret, "token hashes") for secret in secrets_]
-        self._cipher = MultiFernet(
-            [Fernet(base64.urlsafe_b64encode(_derive(secret, "secrets at rest"))) for secret in secrets_]
-        )
+        ciphers = [Fernet(base64.urlsafe_b64encode(_derive(secret, "secrets at rest"))) for secret in secrets_]
+        self._newest, self._cipher = ciphers[0], MultiFernet(ciphers)
 
     @classmethod
     def load(cls, data_dir: Path, given: SecretStr | None) -> Self:
@@ -76,6 +75,14 @@ class KeyRing:
 
     def encrypt(self, text: str) -> str:
         return self._cipher.encrypt(text.encode()).decode()
+
+    def is_of_newest(self, token: str) -> bool:
+        """Tell whether it was encrypted with the first of the keys."""
+        try:
+            self._newest.decrypt(token.encode())
+        except InvalidToken:
+            return False
+        return True
 
     def decrypt(self, token: str) -> str:
         """Raises: Unavailable if it was encrypted with a key that is no longer here."""

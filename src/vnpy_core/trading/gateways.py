@@ -12,7 +12,7 @@ import msgspec
 from vnpy_core.config.json_file import replace_json
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.enums import Exchange, GatewayState, StrategyState
-from vnpy_core.errors import Invalid, NotFound, OutcomeUnknown
+from vnpy_core.errors import Invalid, NotFound, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import Contract, GatewayStatus, Model, Strategy
 from vnpy_core.trading.event_thread import EventThread, Unanswered
@@ -30,6 +30,16 @@ class GatewayEngine(Protocol):
     def statuses(self) -> list[GatewayStatus]: ...
     def connect(self, name: str, setting: Mapping[str, Any] | None = None) -> object: ...
     def disconnect(self, name: str) -> object: ...
+    def plan(self, name: str, detail: str | None) -> None: ...
+    def forget_setting(self, name: str) -> None: ...
+
+
+class Given(Protocol):
+    """What was given over the API to connect gateways by; trading/gateway_settings.py."""
+
+    def over(self, name: str, given: Mapping[str, Any] | None) -> dict[str, Any]: ...
+    def trying(self, name: str, given: Mapping[str, Any] | None) -> None: ...
+    async def forget(self, name: str) -> None: ...
 
 
 class Subscriptions(Protocol):
@@ -58,8 +68,10 @@ class GatewayService:
         pipeline: Published,
         read_model: ReadModel,
         *,
+        given: Given | None = None,
         remembered: Path | None = None,
     ) -> None:
+        self._given = given
         self._engine = engine
         self._commands = commands
         self._event_thread = event_thread
@@ -82,10 +94,34 @@ class GatewayService:
 
         Raises:
             NotFound: no gateway of that name.
+            Unavailable: what was given for it before cannot be decrypted, and nothing is given now.
         """
         self._require(name)
-        self._engine.connect(name, setting)
+        if self._given is None:
+            self._engine.connect(name, setting)
+        else:
+            self._engine.connect(name, self._given.over(name, setting))
+            self._given.trying(name, setting)
         return self._require(name)
+
+    async def connect_at_start(self, name: str) -> None:
+        """Begin to connect ``name``, or have its state say why that cannot be."""
+        try:
+            await self.connect(name)
+        except Unavailable as error:
+            logger.error("Gateway %s is not connected: %s", name, error.detail)
+            self._engine.plan(name, error.detail)
+
+    async def forget_setting(self, name: str) -> None:
+        """Connect ``name`` as it is configured, from the next time on.
+
+        Raises:
+            NotFound: nothing was given over the API.
+            Unavailable: it is still in the database.
+        """
+        if self._given is not None:
+            await self._given.forget(name)
+            self._engine.forget_setting(name)
 
     async def disconnect(self, name: str) -> GatewayStatus:
         """Begin to disconnect ``name`` and return its state."""

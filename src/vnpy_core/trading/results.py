@@ -1,10 +1,10 @@
-"""What came of the sending and cancelling of orders, as clients are told."""
+"""What came of commands to trade, as clients are told."""
 
 from typing import Annotated
 
 import msgspec
 
-from vnpy_core.models import GatewayName, Order, OrderSpec
+from vnpy_core.models import GatewayName, Order, OrderSpec, Timestamp
 
 
 class SubmitResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,3 +45,14 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True):
     client_order_id: Annotated[str | None, msgspec.Meta(description="null: one would be made up")]
     order: OrderSpec
     dry_run: bool = True
+
+
+class GivenSetting(msgspec.Struct, frozen=True, kw_only=True):
+    """What was given over the API to connect a gateway by, and is kept: the names alone."""
+
+    gateway_name: GatewayName
+    names: Annotated[list[str], msgspec.Meta(description="Which settings go over the configured ones")]
+    updated: Timestamp
+    readable: Annotated[
+        bool, msgspec.Meta(description="false: encrypted with a key that this start has not; it is not connected")
+    ]

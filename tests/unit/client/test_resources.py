@@ -121,6 +121,10 @@ async def test_gateways_and_subscriptions(core: AsyncVnPyCoreClient, service: Me
     assert (await core.trading.disconnect_gateway("SIM")).state is GatewayState.DISCONNECTED
     assert (await core.trading.connect_gateway("SIM", {"speed": 2})).state is GatewayState.CONNECTING
     assert service.gateways.setting == {"speed": 2}
+    assert [one.names for one in await core.trading.gateway_settings()] == [["speed"]]
+    await core.trading.forget_gateway_setting("SIM")
+    with pytest.raises(NotFound):
+        await core.trading.forget_gateway_setting("SIM")
     (asked,) = await core.trading.subscribe(["rb2501.SHFE"])
     assert (asked.vt_symbol, asked.gateway_name) == ("rb2501.SHFE", "SIM")
     assert await core.trading.unsubscribe(["rb2501.SHFE"], "SIM") == [asked]

@@ -65,6 +65,7 @@ from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.kill_switch import KillSwitch
 from vnpy_core.trading.orders import OrderService
 from vnpy_core.trading.reconciliation import Reconciliation
+from vnpy_core.trading.results import GivenSetting
 from vnpy_core.trading.risk import RiskService
 from vnpy_core.trading.risk_guard import RiskGuard
 
@@ -191,6 +192,15 @@ class Gateways:
 
     async def disconnect(self, name: str) -> GatewayStatus:
         return self._become(name, GatewayState.DISCONNECTED)
+
+    async def forget_setting(self, name: str) -> None:
+        if not self.setting:
+            raise NotFound(f"No setting of a gateway {name!r} was given over the API.", code="no_given_setting")
+        self.setting = None
+
+    def kept(self) -> Sequence[GivenSetting]:
+        names = sorted(self.setting or {})
+        return [GivenSetting(gateway_name="SIM", names=names, updated=examples.INTENT.created, readable=True)]
 
     def _become(self, name: str, state: GatewayState) -> GatewayStatus:
         event = self._state.gateways.get(name)
@@ -512,6 +522,7 @@ class MemoryService:
         self.amendments = Amendments(self.orders, self.pipeline, self.read_model.orders, timeout_s=0.2)
         self.idempotency = IdempotencyKeys(self.pipeline, self.journal, self.orders.book)
         self.gateways = Gateways(self.read_model, emit)
+        self.given_settings = self.gateways
         self.life = Life()
         self.strategies = Strategies(emit)
         folder = Path(tempfile.mkdtemp(prefix="vnpy-core-test-"))
