@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.message_bus import MessageBus
@@ -50,13 +51,16 @@ from vnpy_core.strategies.demo import add_demo
 from vnpy_core.strategies.life import StrategyLife
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.trading.amendments import Amendments
+from vnpy_core.trading.calendar import TradingCalendar
 from vnpy_core.trading.checks import PreTradeChecks
+from vnpy_core.trading.closed_days import ClosedDays
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.gateway_life import GatewayLife
 from vnpy_core.trading.gateway_settings import GivenSettings
 from vnpy_core.trading.gateways import GatewayService
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.leftovers import ends_of_leftovers
+from vnpy_core.trading.market_days import MarketDays
 from vnpy_core.trading.orders import OrderService
 from vnpy_core.trading.risk_desk import open_risk
 
@@ -253,9 +257,11 @@ class VnPyCoreService:
             host.strategy_hosts, host.submit, strategy_store, self.pipeline, self.read_model,
             timeout_s=config.service.command_timeout_s,
         )  # fmt: skip
+        closed_days = ClosedDays()
         self.risk, self.algos, self.kill_switch = await open_risk(
-            config.risk, host, event_thread, self.pipeline, self.read_model, self.orders, self.strategies
-        )
+            config.risk, host, event_thread, self.pipeline, self.read_model, self.orders, self.strategies,
+            MarketDays(TradingCalendar(closed_days), host.gateways, ZoneInfo(config.timezone)),
+        )  # fmt: skip
         self.saved_variables = SavedVariables(self.database, self.journal)
         self.strategy_life = StrategyLife(
             config.strategies, host.cta, event_thread, self.saved_variables, self.pipeline, self.read_model
@@ -286,7 +292,7 @@ class VnPyCoreService:
         stages.at_stop("subscriptions", self.gateways.close)
         self.life = GatewayLife(
             config.gateways, host.gateways, self.gateways, self.orders, event_thread, self.pipeline, self.read_model,
-            config.data_dir,
+            config.data_dir, closed_days,
         )  # fmt: skip
         stages.at_stop("reconciliation", self.life.close)
         await self.life.open()

@@ -95,6 +95,7 @@ def test_a_halt_holds_over_kill_9_and_lets_positions_be_closed(core: ServiceProc
     assert core.call("POST", "/api/v1/risk/halt", reason="odd")["state"] == "HALTED"
     assert order(core, "LONG", "OPEN", 1, 409, "?dry_run=true")["code"] == "trading_halted"
     core.kill()
+    (core.data_dir / ".vntrader" / "risk_manager_setting.json").unlink()  # vn.py's own file; the journal has it, too
 
     core.start()
     settle(core)
@@ -112,6 +113,8 @@ def test_a_halt_holds_over_kill_9_and_lets_positions_be_closed(core: ServiceProc
     order(core, "SHORT", "CLOSETODAY", 3)  # more than the rule's two lots: what reduces is spared it
     holds(core, 0)
     core.call("POST", "/api/v1/risk/resume")
+    assert order(core, "LONG", "OPEN", 6, 409)["code"] == "symbol_volume"
+    assert "OrderSizeRule" in order(core, "LONG", "OPEN", 3, 409)["detail"]
     order(core, "LONG", "OPEN", 1)
 
 

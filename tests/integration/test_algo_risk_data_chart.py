@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -434,16 +434,15 @@ def test_counts_start_again_each_day(room: Room) -> None:  # R2
     (room.folder / "rules" / "mine.py").write_text(RULES)
     risk = start_risk(room)
     risk.update_rule_setting("NightRule", {"active": False})
-    moment = [NOON]
-    risk.clock = lambda: moment[0]
+    day = ["2026-01-05"]
+    room.on_events(risk.begin_days, lambda: day[0])
     room.timer()
     risk.update_rule_setting("DuplicateOrderRule", {"duplicate_order_limit": 3})
     assert [bool(send(room)) for _ in range(4)] == [True, True, False, False]
 
-    moment[0] = NOON + timedelta(hours=16, minutes=59)  # the night session of the same day
     room.timer()
     assert not send(room)
-    moment[0] += timedelta(minutes=2)
+    day[0] = "2026-01-06"
     room.timer()
 
     assert send(room)

@@ -167,7 +167,7 @@ def test_an_order_that_is_only_tried_is_asked_about_and_leaves_no_trace(
         "symbol": {"max_order_volume": 5},
     })  # fmt: skip
     told: list[Model] = []
-    guard = RiskGuard(limits, told.append, lambda: risk.trading_day)
+    guard = RiskGuard(limits, told.append, lambda gateway_name: "2026-01-05")
     risk.front.install(guard)
     room.watch("eRiskNotify", "eLog")
     before = risk.rule_states()

@@ -1,7 +1,7 @@
 """CoreRiskEngine: vn.py's risk manager, with reasons, days, limits that hold in a burst, and checked settings."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from vnpy.event import EVENT_TIMER, Event
@@ -21,8 +21,6 @@ from vnpy_core.engine.single_writer import on_event_thread
 from vnpy_core.errors import ConfigError, Invalid
 from vnpy_core.models import RiskRejection, RiskRule, now_timestamp
 
-# Counters start again at five in the morning: after the night session of the Chinese exchanges, before the day's.
-DAY_BEGINS = timedelta(hours=5)
 _RESET_DAILY = ("DailyLimitRule", "DuplicateOrderRule")
 # A rule counts by order or by symbol; only the largest counts are shown, or each order would show all before it.
 _COUNTS_SHOWN = 100
@@ -36,19 +34,19 @@ class CoreRiskEngine(RuleLoading):
 
     Before the rules stands ``front``, and is asked first. ``last_refusal`` is why the last order was refused, ``None``
     if it was not, and ``last_code`` by what. Counts of a
-    day start again at five in the morning, and at a restart; those of a user's rule too if it has
-    ``reset_daily = True``.
+    day start again when ``begin_days`` says that it is another one, and at a restart; those of a user's rule too if it
+    has ``reset_daily = True``.
     """
 
     event_engine: CoreEventEngine
     main_engine: CoreMainEngine
 
     def __init__(self, *args: Any) -> None:
-        self.clock: Callable[[], datetime] = lambda: datetime.now(database.DB_TZ)
         self.last_refusal: str | None = None
         self.last_code = RULE_CODE
         self._request: tuple[str, OrderRequest, str] | None = None
         self._changed: dict[str, RuleTemplate] = {}
+        self._today: Callable[[], str] = lambda: datetime.now(database.DB_TZ).date().isoformat()
         self._day = self._today()
         super().__init__(*args)
         self.front = RiskFront(self.event_engine)
@@ -177,10 +175,10 @@ class CoreRiskEngine(RuleLoading):
             except (StopIteration, Invalid):
                 self._log(f"{rule.class_name} is no more, or takes other parameters: it has those of its class")
 
-    @property
-    def trading_day(self) -> str:
-        """The day by which counts and losses are measured."""
-        return self._today().isoformat()
+    @on_event_thread
+    def begin_days(self, today: Callable[[], str]) -> None:
+        """Count by the days that ``today`` names, from this one on."""
+        self._today, self._day = today, today()
 
     @on_event_thread
     def reset_counts(self) -> None:
@@ -224,9 +222,6 @@ class CoreRiskEngine(RuleLoading):
         changed, self._changed = self._changed, {}
         for rule in changed.values():
             self.event_engine.put(Event(EVENT_RISK_RULE, _state(rule)))
-
-    def _today(self) -> date:
-        return (self.clock() - DAY_BEGINS).date()
 
 
 class CoreRiskApp(RiskManagerApp):

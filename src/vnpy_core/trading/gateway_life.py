@@ -64,9 +64,10 @@ class GatewayLife:
         pipeline: Published,
         read_model: ReadModel,
         data_dir: Path,
+        closed_days: ClosedDays,
     ) -> None:
         self._settings = settings
-        self._closed_days = ClosedDays()
+        self._closed_days = closed_days
         self._calendar = TradingCalendar(self._closed_days)
         self._gateways = gateways
         self._host = host

@@ -64,24 +64,37 @@ class Engine(Protocol):
 
     @property
     def front(self) -> Front: ...
-    @property
-    def trading_day(self) -> str: ...
+    def begin_days(self, today: Callable[[], str]) -> None: ...
     def change_rule(self, rule_name: str, rule_setting: Mapping[str, Any]) -> RiskRule: ...
     def restore_rules(self, known: Iterable[RiskRule]) -> None: ...
+
+
+class Days(Protocol):
+    """Which trading day it is, from any thread; ``market_days.MarketDays`` is one."""
+
+    def of(self, gateway_name: str) -> str: ...
+    def of_all(self) -> str: ...
 
 
 class RiskService:
     """``open`` once, before any gateway is connected."""
 
     def __init__(
-        self, configured: RiskSettings, engine: Engine, event_thread: EventThread, pipeline: Commits, known: Known
+        self,
+        configured: RiskSettings,
+        engine: Engine,
+        event_thread: EventThread,
+        pipeline: Commits,
+        known: Known,
+        days: Days,
     ) -> None:
         self._configured = configured
         self._engine = engine
         self._event_thread = event_thread
         self._pipeline = pipeline
         self._known = known
-        self._guard = RiskGuard(configured, engine.front.tell, lambda: engine.trading_day)
+        self._days = days
+        self._guard = RiskGuard(configured, engine.front.tell, days.of)
 
     async def open(self) -> None:
         """Go on where the last process stopped: its states, losses, limits and rules hold from here on."""
@@ -95,6 +108,7 @@ class RiskService:
             if limits is not None:
                 self._guard.checks.set_limits(limits)
             self._engine.front.install(self._guard)
+            self._engine.begin_days(self._days.of_all)
             self._engine.restore_rules(rules)
 
         await self._on_event_thread(install)

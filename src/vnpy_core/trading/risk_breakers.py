@@ -40,7 +40,7 @@ class Breakers:
             return None  # some gateways tell a zero before they know
         self._balances[vt_accountid] = balance
         known = self._days.get(vt_accountid)
-        if known is None or known.day != day:
+        if known is None or known.day < day:  # an earlier one: the holidays were not known yet
             known = self._begin(gateway_name, vt_accountid, balance, day)
         elif balance > known.highest_balance:
             known = self._days[vt_accountid] = msgspec.structs.replace(known, highest_balance=balance)

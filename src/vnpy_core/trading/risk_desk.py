@@ -27,10 +27,11 @@ async def open_risk(
     known: ReadModel,
     orders: kill_switch.Orders,
     strategies: kill_switch.Strategies,
+    days: risk.Days,
 ) -> tuple[risk.RiskService, algos.AlgoService, kill_switch.KillSwitch]:
     """Make them and have them go on where the last process stopped; to be called before any gateway is connected."""
     of_algos = algos.AlgoService(host.algo_desk, event_thread, pipeline, known.algos)
     await of_algos.open()
-    of_risk = risk.RiskService(configured, host.risk, event_thread, pipeline, known)
+    of_risk = risk.RiskService(configured, host.risk, event_thread, pipeline, known, days)
     await of_risk.open()
     return of_risk, of_algos, kill_switch.KillSwitch(of_risk, orders, strategies, of_algos, pipeline, known)

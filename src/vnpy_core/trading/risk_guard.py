@@ -21,14 +21,14 @@ _SEVERITY = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)
 class RiskGuard:
     """``tell`` takes the facts that it brings about itself; it is called on the event thread and must not block.
 
-    ``day`` names the trading day of now.
+    ``day`` names the trading day of now of a gateway.
     """
 
     def __init__(
         self,
         limits: RiskSettings,
         tell: Callable[[Model], None],
-        day: Callable[[], str],
+        day: Callable[[str], str],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.book = RiskBook()
@@ -113,7 +113,7 @@ class RiskGuard:
     def on_balance(self, gateway_name: str, vt_accountid: str, balance: float) -> None:
         """Take up an account's balance; if that is too low, narrow its state, tell so and raise an alert."""
         limits = self.checks.account(gateway_name)
-        trip = self.breakers.on_balance(gateway_name, vt_accountid, balance, self._day(), limits)
+        trip = self.breakers.on_balance(gateway_name, vt_accountid, balance, self._day(gateway_name), limits)
         if trip is None:
             return
         state, known = TradingState(limits.breaker_state), self._states.get(gateway_name)

@@ -388,14 +388,24 @@ class RiskFront:
         self.guard = guard
 
 
+class Days:
+    """It is the same day everywhere, and stays so."""
+
+    def of(self, gateway_name: str) -> str:
+        return "2026-01-05"
+
+    def of_all(self) -> str:
+        return "2026-01-05"
+
+
 class RiskEngine:
     """One rule of vn.py's, with one number."""
-
-    trading_day = "2026-01-05"
 
     def __init__(self, emit: Callable[[Model], None]) -> None:
         self.front = RiskFront(emit)
         self.rule = risk_examples.RULE
+
+    def begin_days(self, today: Callable[[], str]) -> None: ...
 
     def change_rule(self, rule_name: str, rule_setting: Mapping[str, Any]) -> RiskRule:
         unknown = [name for name in rule_setting if name not in self.rule.parameters]
@@ -534,7 +544,9 @@ class MemoryService:
         event_thread = EventThread(self.engine.call, 1)
         self.algos = AlgoService(AlgoEngine(), event_thread, self.pipeline, self.read_model.algos)
         self.risk_engine = RiskEngine(emit)
-        self.risk = RiskService(RiskSettings(), self.risk_engine, event_thread, self.pipeline, self.read_model)
+        self.risk = RiskService(
+            RiskSettings(), self.risk_engine, event_thread, self.pipeline, self.read_model, Days()
+        )
         self.kill_switch = KillSwitch(
             self.risk, self.orders, self.strategies, self.algos, self.pipeline, self.read_model, longest_s=1.0
         )

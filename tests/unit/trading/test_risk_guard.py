@@ -24,7 +24,7 @@ class Room:
         self.day = "2026-01-05"
         self.told: list[Model] = []
         self.guard = RiskGuard(
-            RiskSettings.model_validate(limits), self.told.append, lambda: self.day, lambda: self.now
+            RiskSettings.model_validate(limits), self.told.append, lambda gateway_name: self.day, lambda: self.now
         )
         self.guard.on_contract("SIM", SYMBOL, 10.0, False)
         self.count = 0
