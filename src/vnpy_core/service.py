@@ -264,8 +264,9 @@ class VnPyCoreService:
         )  # fmt: skip
         self.saved_variables = SavedVariables(self.database, self.journal)
         self.strategy_life = StrategyLife(
-            config.strategies, host.cta, event_thread, self.saved_variables, self.pipeline, self.read_model
-        )
+            config.strategies, host.strategy_hosts, host.cta, event_thread, self.saved_variables, self.pipeline,
+            self.read_model,
+        )  # fmt: skip
         watch = host.watch_callbacks(asyncio.get_running_loop(), self.strategy_life.alerts.on_slow)
         stages.at_stop("event watch", lambda: asyncio.to_thread(watch.stop))
         await self.strategy_life.give_back()

@@ -24,6 +24,7 @@ from vnpy.trader.event import (
 )
 from vnpy_algotrading.base import EVENT_ALGO_LOG, EVENT_ALGO_UPDATE
 from vnpy_ctastrategy.base import EVENT_CTA_LOG, EVENT_CTA_STOPORDER, EVENT_CTA_STRATEGY
+from vnpy_portfoliostrategy.base import EVENT_PORTFOLIO_LOG, EVENT_PORTFOLIO_STRATEGY
 from vnpy_riskmanager.base import EVENT_RISK_NOTIFY, EVENT_RISK_RULE
 
 from vnpy_core.engine import translate
@@ -78,6 +79,7 @@ class Bridge:
             EVENT_ACCOUNT: translate.account,
             EVENT_CONTRACT: translate.contract,
             EVENT_CTA_STRATEGY: translate.strategy,
+            EVENT_PORTFOLIO_STRATEGY: translate.strategy,
             EVENT_CTA_STOPORDER: translate.stop_order,
             EVENT_ALGO_UPDATE: translate.algo,
             EVENT_RISK_RULE: translate.risk_rule,
@@ -88,6 +90,7 @@ class Bridge:
             EVENT_TICK: translate.tick,
             EVENT_LOG: translate.log,
             EVENT_CTA_LOG: _strategy_log,
+            EVENT_PORTFOLIO_LOG: _strategy_log,
             EVENT_ALGO_LOG: translate.log,
         }
         self._tell = self._keeper(_as_it_is)

@@ -23,8 +23,10 @@ from vnpy_core.engine.event_engine import CoreEventEngine, EngineStats
 from vnpy_core.engine.event_watch import EventWatch, SlowCallback
 from vnpy_core.engine.gateways import GatewayHost
 from vnpy_core.engine.main_engine import CoreMainEngine
+from vnpy_core.engine.portfolio import CorePortfolioApp, CorePortfolioEngine
 from vnpy_core.engine.risk import CoreRiskApp, CoreRiskEngine
 from vnpy_core.engine.strategy_code import StrategyCode
+from vnpy_core.engine.strategy_commands import StrategyCommands
 from vnpy_core.events import Event
 from vnpy_core.ports import HistoryStore
 
@@ -40,6 +42,7 @@ class EngineHost:
     gateways: GatewayHost
     bridge: Bridge
     cta: CoreCtaEngine
+    portfolio: CorePortfolioEngine
     risk: CoreRiskEngine
     algo: CoreAlgoEngine
     algo_desk: AlgoDesk
@@ -71,28 +74,35 @@ class EngineHost:
         self.gateways.load()
         self.risk = self.main_engine.add_core_app(CoreRiskApp, CoreRiskEngine)
         self.cta = self.main_engine.add_core_app(CoreCtaApp, CoreCtaEngine)
-        self.cta.set_init_workers(engine.init_workers)
+        self.portfolio = self.main_engine.add_core_app(CorePortfolioApp, CorePortfolioEngine)
         strategies = self.config.strategies
-        self.cta.tell = self.bridge.tell
-        self.cta.save_interval_s = strategies.save_interval_s
-        self.cta.cancels_on_failure = strategies.orders_on_failure == "cancel"
-        # A strategy may register a handler of its own; if that raises, the strategy is stopped, as in a callback.
-        self.event_engine.on_error = self.cta.fail_owner
+        for host in self.strategy_hosts:
+            host.set_init_workers(engine.init_workers)
+            host.tell = self.bridge.tell
+            host.save_interval_s = strategies.save_interval_s
+            host.cancels_on_failure = strategies.orders_on_failure == "cancel"
+        self.event_engine.on_error = self._fail_owner
         self.algo = self.main_engine.add_core_app(CoreAlgoApp, CoreAlgoEngine)
         data = self.main_engine.add_core_app(CoreDataApp, CoreDataEngine)
         self.downloads = HistoryDownloads(self.main_engine, data.database, data.datafeed, self.gateways.replays)
         self.main_engine.add_app(CoreChartApp)
         self.risk.require_in_path()
         self.commands = TradingCommands(self.main_engine)
-        self.cta.init_engine()
+        for host in self.strategy_hosts:
+            host.init_engine()
         self.algo.init_engine()
         self.algo_desk = AlgoDesk(self.algo)
-        self.strategy_code = StrategyCode([self.cta], self.event_engine.call)
+        self.strategy_code = StrategyCode(self.strategy_hosts, self.event_engine.call)
 
     @property
-    def strategy_hosts(self) -> Sequence[CoreCtaEngine]:
+    def strategy_hosts(self) -> Sequence[StrategyCommands]:
         """The engines that strategies run in, the first of which is the one that is meant if none is named."""
-        return (self.cta,)
+        return (self.cta, self.portfolio)
+
+    def _fail_owner(self, event_type: str, handler: object, error: BaseException) -> None:
+        """Stop the strategy whose own handler raised, if it is one's, as if that were a callback."""
+        for host in self.strategy_hosts:
+            host.fail_owner(event_type, handler, error)
 
     def attach(self, loop: asyncio.AbstractEventLoop, sink: Callable[[list[Event]], None]) -> None:
         self.bridge.attach(loop, sink)

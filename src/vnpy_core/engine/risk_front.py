@@ -23,7 +23,7 @@ from vnpy_core.engine.event_engine import EVENT_CORE_ALERT, CoreEventEngine
 from vnpy_core.enums import Direction, Offset, OrderType
 from vnpy_core.models import Model, RiskOrder
 
-_SENDERS = ("CtaStrategy_", "AlgoTrading_")
+_SENDERS = ("CtaStrategy_", "PortfolioStrategy_", "SpreadTrading_", "AlgoTrading_")
 
 
 class Reason(Protocol):

@@ -1,6 +1,6 @@
 """StrategyLife: what strategies take with them over a restart, and what is told of how they fare."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from vnpy_core.config.strategy_settings import StrategySettings
@@ -13,9 +13,16 @@ from vnpy_core.trading.event_thread import EventThread
 
 
 class KeepingHost(Protocol):
-    """The CTA engine, as far as it keeps things over a restart. On the event thread."""
+    """A strategy engine, as far as it keeps things over a restart. On the event thread."""
 
+    @property
+    def engine_name(self) -> str: ...
     def adopt_variables(self, saved: Mapping[str, StrategyVariables]) -> None: ...
+
+
+class StopOrderHost(Protocol):
+    """The CTA engine, the one that keeps stop orders. On the event thread."""
+
     def hold_stop_orders(self, known: Iterable[StopOrder]) -> None: ...
     def end_stop_orders(self, strategy_name: str | None = None) -> Mapping[str, int]: ...
 
@@ -53,7 +60,8 @@ class StrategyLife:
     def __init__(
         self,
         settings: StrategySettings,
-        cta: KeepingHost,
+        hosts: Sequence[KeepingHost],
+        cta: StopOrderHost,
         event_thread: EventThread,
         saved: Saved,
         pipeline: Publisher,
@@ -61,13 +69,14 @@ class StrategyLife:
     ) -> None:
         self.alerts = StrategyAlerts(pipeline)
         self._settings = settings
+        self._hosts = hosts
         self._cta = cta
         self._event_thread = event_thread
         self._saved = saved
         self._known = known
 
     async def give_back(self) -> None:
-        """Give the engine the variables and the stop orders of the run before; to be done before strategies are loaded.
+        """Give the engines variables and stop orders of the run before; to be done before strategies are loaded.
 
         The variables are those of the journal and the database: vn.py's file counts only for a strategy of which
         nothing is known there.
@@ -76,7 +85,9 @@ class StrategyLife:
         stop_orders = [event.data for event in self._known.stop_orders.values() if isinstance(event.data, StopOrder)]
 
         def give() -> None:
-            self._cta.adopt_variables(saved)
+            for host in self._hosts:
+                engine = host.engine_name
+                host.adopt_variables({name: kept for name, kept in saved.items() if kept.engine == engine})
             self._cta.hold_stop_orders(stop_orders)
 
         await self._event_thread.run(give)

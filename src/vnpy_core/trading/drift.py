@@ -15,7 +15,7 @@ from vnpy_core.enums import GatewayState
 from vnpy_core.errors import Conflict, NotFound
 from vnpy_core.events import Event
 from vnpy_core.models import Alert, Contract, GatewayStatus, Model, Order, Position, Strategy, Trade, now_timestamp
-from vnpy_core.trading.drift_sides import Drift, DriftState, Key, Sides, Tables
+from vnpy_core.trading.drift_sides import Drift, DriftState, Key, Sides, Tables, parts_of
 from vnpy_core.trading.expected_positions import effect_of
 from vnpy_core.trading.reconciliation import Reconciliation
 
@@ -26,7 +26,7 @@ WRITE_S = 5.0
 # In busy trade the account may lag behind the fills without a pause: then it counts after this many settle times.
 BUSY = 6
 _ALERTS = "drift."
-_STRATEGY = "CtaStrategy_"
+_STRATEGIES = ("CtaStrategy_", "PortfolioStrategy_")
 _DIGITS = 9
 _ONLINE = frozenset({GatewayState.CONNECTED, GatewayState.STALE})
 
@@ -152,7 +152,9 @@ class DriftWatch:
             if isinstance(data, Trade):
                 self._count(data, now)
                 touched.add((data.gateway_name, data.vt_symbol))
-            elif isinstance(data, Position | Strategy | Contract):
+            elif isinstance(data, Strategy):
+                touched.update(key for part in parts_of(data) if (key := self._take(part)) is not None)
+            elif isinstance(data, Position | Contract):
                 if (key := self._take(data)) is not None:
                     touched.add(key)
             elif isinstance(data, GatewayStatus):
@@ -173,7 +175,7 @@ class DriftWatch:
         order = known.data if known is not None else None
         if not isinstance(order, Order) and not late:
             self._unknown[trade.key] = trade, came
-        elif not isinstance(order, Order) or not order.reference.startswith(_STRATEGY):
+        elif not isinstance(order, Order) or not order.reference.startswith(_STRATEGIES):
             watched.others = round(watched.others + effect_of(trade, net=True)[1], _DIGITS)
             self._unwritten = True
 

@@ -1,6 +1,6 @@
 """What strategies believe to hold and what accounts hold, by gateway and symbol; and what is told of the comparison."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal, Protocol
 
 import msgspec
@@ -64,12 +64,12 @@ class Sides:
 
     def __init__(self) -> None:
         self._held: dict[Key, dict[Direction, float]] = {}
-        self._strategies: dict[str, Strategy] = {}
+        self._strategies: dict[tuple[str, str], Strategy] = {}
         self._gateway_of: dict[str, str] = {}
 
     def take(self, data: Model) -> Key | None:
-        """Take up a position, a strategy or a contract, and return what it touches; ``None``: nothing, or it is not
-        known yet of which gateway."""
+        """Take up a position, a contract or one of ``parts_of``, and return what it touches; ``None``: nothing, or
+        it is not known yet of which gateway."""
         if isinstance(data, Position):
             self._held.setdefault((data.gateway_name, data.vt_symbol), {})[data.direction] = data.volume
             return data.gateway_name, data.vt_symbol
@@ -78,9 +78,9 @@ class Sides:
             return data.gateway_name, data.vt_symbol
         if isinstance(data, Strategy):
             if data.state is StrategyState.REMOVED:
-                self._strategies.pop(data.strategy_name, None)
+                self._strategies.pop((data.strategy_name, data.vt_symbol), None)
             else:
-                self._strategies[data.strategy_name] = data
+                self._strategies[data.strategy_name, data.vt_symbol] = data
             name = self._gateway_of.get(data.vt_symbol)
             return (name, data.vt_symbol) if name is not None else None
         return None
@@ -95,7 +95,7 @@ class Sides:
         """Return the ``pos`` of each strategy of a symbol there; ``None``: it has none to tell."""
         if self._gateway_of.get(key[1], key[0]) != key[0]:
             return {}
-        return {name: each.pos for name, each in self._strategies.items() if each.vt_symbol == key[1]}
+        return {name: each.pos for (name, vt_symbol), each in self._strategies.items() if vt_symbol == key[1]}
 
     def total(self, key: Key) -> float | None:
         """Return the strategies' sum; ``None``: it cannot be told."""
@@ -106,3 +106,13 @@ class Sides:
     def account(self, key: Key) -> float:
         held = self._held.get(key, {})
         return round(sum(-volume if side is Direction.SHORT else volume for side, volume in held.items()), _DIGITS)
+
+
+def parts_of(strategy: Strategy) -> Iterator[Strategy]:
+    """Yield a strategy as if it traded each of its symbols alone."""
+    if len(strategy.symbols) == 1:
+        yield strategy
+        return
+    for vt_symbol in strategy.symbols:
+        pos = strategy.position_of(vt_symbol)
+        yield msgspec.structs.replace(strategy, vt_symbol=vt_symbol, vt_symbols=[vt_symbol], pos=pos)

@@ -197,7 +197,8 @@ class GatewayService:
     def _used(self) -> set[str]:
         """Return the symbols that strategies have asked for by themselves."""
         strategies = [event.data for event in self._read_model.strategies.values()]
-        return {each.vt_symbol for each in strategies if isinstance(each, Strategy) and each.state in _HAVE_TICKS}
+        having = [each for each in strategies if isinstance(each, Strategy) and each.state in _HAVE_TICKS]
+        return {vt_symbol for each in having for vt_symbol in each.symbols}
 
     def _contract(self, vt_symbol: str, gateway_name: str | None) -> Contract:
         names = [gateway_name] if gateway_name else [status.gateway_name for status in self._engine.statuses()]

@@ -15,7 +15,7 @@ from vnpy_core.errors import Conflict, NotFound
 from vnpy_core.events import Event
 from vnpy_core.models import Alert, Contract, Model, Position, Strategy
 from vnpy_core.trading.drift import DriftWatch
-from vnpy_core.trading.drift_sides import Drift
+from vnpy_core.trading.drift_sides import Drift, Sides, parts_of
 from vnpy_core.trading.reconciliation import Reconciliation
 
 SYMBOL = "rb2501.SHFE"
@@ -294,3 +294,19 @@ def test_a_symbol_that_goes_to_another_gateway_begins_anew(site: Site) -> None:
     site.after(60)
     assert site.raised == [True, False]
     assert (site.drift.gateway_name, site.drift.account, site.drift.others) == ("TWO", 0.0, -2.0)
+
+
+def test_a_strategy_of_several_symbols_counts_for_each() -> None:
+    base = believes(0)
+    both = msgspec.structs.replace(
+        base, pos=None, vt_symbols=[base.vt_symbol, "hc2505.SHFE"], positions={base.vt_symbol: 2.0, "hc2505.SHFE": -3.0}
+    )
+    sides = Sides()
+    for model in (contract(), *parts_of(both)):
+        sides.take(model)
+    name = contract().gateway_name
+    assert sides.total((name, base.vt_symbol)) == 2.0
+    assert sides.total((name, "hc2505.SHFE")) == -3.0
+    for part in parts_of(msgspec.structs.replace(both, state=StrategyState.REMOVED)):
+        sides.take(part)
+    assert not sides.has_strategies("hc2505.SHFE")
