@@ -26,6 +26,7 @@ from vnpy_core.routers.login_page import create_login_router
 from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
 from vnpy_core.routers.order_shortcut import OrderShortcut
 from vnpy_core.routers.pages import PageCache
+from vnpy_core.routers.performance import create_performance_router
 from vnpy_core.routers.problems import AllowedMethods, LastResort, ProblemHandler, RequestContext
 from vnpy_core.routers.reconciliation import create_reconciliation_router
 from vnpy_core.routers.risk import create_risk_router
@@ -74,6 +75,7 @@ def create_app(service: Service) -> Application:
         create_reconciliation_router(service),
         create_gateway_settings_router(service),
         create_calendar_router(service),
+        create_performance_router(service),
         create_strategy_router(service),
         create_strategy_files_router(service),
         create_risk_router(service),

@@ -50,6 +50,8 @@ from vnpy_core.strategies.code_store import CodeStore, open_code_store
 from vnpy_core.strategies.demo import add_demo
 from vnpy_core.strategies.life import StrategyLife
 from vnpy_core.strategies.manager import RedFireStrategyManager
+from vnpy_core.strategies.performance import StrategyPerformance
+from vnpy_core.strategies.performance_feed import open_performance
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.calendar import TradingCalendar
 from vnpy_core.trading.checks import PreTradeChecks
@@ -105,6 +107,7 @@ class VnPyCoreService:
     strategy_life: StrategyLife
     saved_variables: SavedVariables
     code: CodeStore
+    performance: StrategyPerformance
     registry: ServiceRegistry
     access: AccessControl
 
@@ -222,6 +225,9 @@ class VnPyCoreService:
             self.pipeline.subscribe(subscriber)
         if self.cache is not None:
             self.pipeline.subscribe(self.cache.on_events)
+        self.performance, feed = open_performance(config, self.database, self.read_model, self.journal, self.pipeline)
+        stages.at_stop("performance", feed.close)
+        stages.own_task(feed.run(), "performance")
         for fact in ends_of_leftovers(self.read_model):
             self.pipeline.emit(fact)
         self.access = await AccessControl.opened(config, self.database, self.pipeline.emit_in_company)

@@ -1,6 +1,7 @@
 """Strategies: their classes, and the strategies made of them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from vnpy_core.client.connection import segment
@@ -8,6 +9,9 @@ from vnpy_core.client.mode import Mode, Resource, listing, operation
 from vnpy_core.enums import StrategyState
 from vnpy_core.models import Strategy
 from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyClass, StrategyPage, Variables
+from vnpy_core.strategies.performance_reports import DailyPage, DailyRow, EquityPage, EquityPoint, Performance
+
+_Rows = list  # in the class that is a method
 
 
 class Strategies(Resource[Mode]):
@@ -85,6 +89,66 @@ class Strategies(Resource[Mode]):
     @operation
     async def variables(self, name: str) -> Mapping[str, Any]:
         return (await self._connection.get(_path(name, "variables"), Variables)).variables
+
+    @operation
+    async def performance(
+        self, name: str, *, start: date | None = None, end: date | None = None, capital: float | None = None
+    ) -> Performance:
+        """Return how a strategy does, from the trading day ``start`` to ``end``."""
+        return await self._connection.get(_path(name, "performance"), Performance, **_span(start, end, capital))
+
+    @operation
+    async def portfolio_performance(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        capital: float | None = None,
+    ) -> Performance:
+        """Return how ``names``, by default all strategies, do as one portfolio."""
+        span = _span(start, end, capital)
+        return await self._connection.get("/strategies/performance", Performance, strategy=names, **span)
+
+    @listing
+    def daily(
+        self,
+        name: str | None = None,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        capital: float | None = None,
+        names: Sequence[str] | None = None,
+    ) -> AsyncIterator[_Rows[DailyRow]]:
+        """Iterate over the trading days of a strategy, or without ``name`` of a portfolio of ``names``."""
+        return self._connection.pages(
+            _of(name, "performance", "daily"), DailyPage, lambda page: page.daily,
+            strategy=names, **_span(start, end, capital),
+        )  # fmt: skip
+
+    @listing
+    def equity(
+        self,
+        name: str | None = None,
+        *,
+        start: date | None = None,
+        end: date | None = None,
+        capital: float | None = None,
+        names: Sequence[str] | None = None,
+    ) -> AsyncIterator[_Rows[EquityPoint]]:
+        """Iterate over the equity curve, as ``daily`` does over the days."""
+        return self._connection.pages(
+            _of(name, "performance", "equity"), EquityPage, lambda page: page.equity,
+            strategy=names, **_span(start, end, capital),
+        )  # fmt: skip
+
+
+def _span(start: date | None, end: date | None, capital: float | None) -> dict[str, Any]:
+    return {"from": start, "to": end, "capital": capital}
+
+
+def _of(name: str | None, *below: str) -> str:
+    return "/".join(("/strategies", *below)) if name is None else _path(name, *below)
 
 
 def _path(name: str, *below: str) -> str:

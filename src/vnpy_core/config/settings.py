@@ -17,6 +17,7 @@ from vnpy_core.config.bus_settings import BusSettings, RegistrySettings, WebSock
 from vnpy_core.config.data_settings import CacheSettings, DatabaseSettings, HistorySettings, JournalSettings
 from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.config.monitoring_settings import MonitoringSettings, TracingSettings
+from vnpy_core.config.performance_settings import PerformanceSettings
 from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.config.sources import nearest, public_name, read_environment, read_toml
 from vnpy_core.config.strategy_settings import StrategySettings
@@ -85,6 +86,7 @@ class VnPyCoreConfig(BaseSettings):
     strategies: StrategySettings = StrategySettings()
     gateways: dict[str, GatewaySettings] = Field(default_factory=_demo_gateways)
     risk: RiskSettings = RiskSettings()
+    performance: PerformanceSettings = PerformanceSettings()
     journal: JournalSettings = JournalSettings()
     database: DatabaseSettings = DatabaseSettings()
     history: HistorySettings = HistorySettings()

@@ -68,14 +68,14 @@ class FactSnapshot:
     """The tables in one transaction. What is asked later may be newer, and is never older."""
 
     def __init__(self, session: AsyncConnection, sink: str) -> None:
-        self._session = session
+        self.session = session
         self._sink = sink
 
     async def position(self, journal: int) -> int:
         """Return the ``seq`` up to which the tables have every fact of the journal of this identity, but for those that
         the database ``refused``."""
         cursor = select(sink_cursors.c.journal, sink_cursors.c.seq).where(sink_cursors.c.sink == self._sink)
-        found = (await self._session.execute(cursor)).one_or_none()
+        found = (await self.session.execute(cursor)).one_or_none()
         return found.seq if found is not None and found.journal == journal else 0
 
     async def refused(self, journal: int, kind: type[Model]) -> set[int]:
@@ -83,7 +83,7 @@ class FactSnapshot:
         letters = select(dead_letters.c.seq).where(
             dead_letters.c.sink == self._sink, dead_letters.c.journal == journal, dead_letters.c.topic == kind.topic
         )
-        return set((await self._session.execute(letters)).scalars())
+        return set((await self.session.execute(letters)).scalars())
 
     async def rows(
         self,
@@ -105,9 +105,9 @@ class FactSnapshot:
         if end is not None:
             wanted.append(table.c.moment <= end)
         if after is not None:
-            wanted.append(_behind(order, after))
+            wanted.append(behind(order, after))
         columns = [table.c[name] for name in (*kind.__struct_fields__, "moment")]
-        found = await self._session.execute(select(*columns).where(*wanted).order_by(*order).limit(limit))
+        found = await self.session.execute(select(*columns).where(*wanted).order_by(*order).limit(limit))
         rows = found.mappings().all()
         facts: list[StoredFact] = []
         for place in range(0, len(rows), _CHUNK):
@@ -132,7 +132,7 @@ def _wanted(kind: type[Model], conditions: Conditions) -> list[ColumnElement[boo
     ]
 
 
-def _behind(order: Sequence[ColumnElement[Any]], place: Place) -> ColumnElement[bool]:
+def behind(order: Sequence[ColumnElement[Any]], place: Place) -> ColumnElement[bool]:
     """Tell whether rows that are not before the moment of ``place`` come after it.
 
     Spelt out, and without the moment where it may be left out: MariaDB reads all rows for a comparison of tuples, and

@@ -100,7 +100,7 @@ class PastFacts:
             position = await snapshot.position(self._journal.identity)
             found = await snapshot.get(Order, vt_orderid)
             if found is None:
-                _require_complete(self._read_model.orders, position)
+                require_complete(self._read_model.orders, position)
         return None if found is None else _encoder.encode(found)
 
     async def _page(
@@ -128,9 +128,9 @@ class PastFacts:
                 )
                 if newer is None:
                     # Only now: the rows cannot be newer than it, but for what is newer than the position too.
-                    _require_complete(table, position)
+                    require_complete(table, position)
                     newer = set()
-                    for event in _not_in_sql(table, position, refused):
+                    for event in not_in_sql(table, position, refused):
                         newer.add(event.data.key)
                         place = place_of(event.data, event.ts)
                         if _is_within(place, start, end, after) and is_meant(event.data):
@@ -172,7 +172,10 @@ def decode_cursor(name: str, kind: type[Model], cursor: str) -> Place:
     return Place(moment, tuple(part.replace("\0", "") for part in (*ids, *[""] * count)[:count]))
 
 
-def _require_complete(table: Table, position: int) -> None:
+def require_complete(table: Table, position: int) -> None:
+    """Raises:
+    Unavailable: SQL, which is at ``position``, lacks facts that the table has no longer.
+    """
     if table.evicted_seq > position:
         raise Unavailable(
             f"The database has the facts up to {position}, and those up to {table.evicted_seq} are no longer in memory:"
@@ -181,7 +184,8 @@ def _require_complete(table: Table, position: int) -> None:
         )
 
 
-def _not_in_sql(table: Table, position: int, refused: set[int]) -> list[Event]:
+def not_in_sql(table: Table, position: int, refused: set[int]) -> list[Event]:
+    """Return what the table has and SQL, at ``position``, has not."""
     events = table.changed_since(position)
     if refused:
         events += [event for event in table.values() if event.seq in refused and event.seq <= position]

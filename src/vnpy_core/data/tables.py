@@ -44,7 +44,7 @@ from vnpy_core.models import (
 )
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0009_since_0004"
+SCHEMA_REVISION = "0010_since_0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -281,6 +281,24 @@ strategy_files = _table(
     Column("created", WireTime, nullable=False),
     Column("restores", Integer),
     Column("deleted", Boolean, nullable=False),
+)
+
+# What strategies' performance is measured by: the last price of each trading day, and what a symbol's contract is like,
+# also of one that no gateway has any more. ``seq`` is the microsecond it was seen, so that no row goes back.
+symbol_closes = _table(
+    "symbol_closes",
+    Column("vt_symbol", VtSymbol, primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("price", Double, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
+symbol_terms = _table(
+    "symbol_terms",
+    Column("vt_symbol", VtSymbol, primary_key=True),
+    Column("size", Double, nullable=False),
+    Column("net_position", Boolean, nullable=False),
+    Column("seq", BigInteger, nullable=False),
 )
 
 # How far a sink that keeps its rows here has come, and in which journal: written in the transaction of the rows, so

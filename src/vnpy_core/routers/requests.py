@@ -325,9 +325,12 @@ class SubscriptionBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"vt_symbols": ["rb2501.SHFE", "IF2501.CFFEX"]}]})
 
 
+_ROUTES = ("classes", "performance")
+
+
 def _strategy_name(name: str) -> str:
-    if name == "classes":
-        raise ValueError("'classes' is the name of a route")
+    if name in _ROUTES:
+        raise ValueError(f"{name!r} is the name of a route")
     return name
 
 
@@ -336,7 +339,7 @@ StrategyName = Annotated[
     Field(
         # Part of a URL path, of a file name in vn.py's folder and of an order's reference.
         pattern=r"^\w[\w.\-]{0,63}$",
-        json_schema_extra={"not": {"const": "classes"}},
+        json_schema_extra={"not": {"enum": list(_ROUTES)}},
         examples=["demo"],
     ),
     AfterValidator(_strategy_name),

@@ -17,7 +17,7 @@ from vnpy_core.strategies.table import StrategyTable
 from vnpy_core.trading.event_thread import Call
 
 # A strategy of one of these names could not be addressed by URL.
-_RESERVED = ("classes", ".", "..")
+_RESERVED = ("classes", "performance", ".", "..")
 
 
 class RedFireStrategyManager:

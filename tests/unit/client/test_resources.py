@@ -7,6 +7,7 @@ import httpx
 import msgspec
 import pytest
 from tests.unit.routers.memory_service import ADMIN_KEY, MemoryService, contract
+from tests.unit.strategies.test_books import fill
 
 from vnpy_core.app import create_app
 from vnpy_core.client import (
@@ -203,3 +204,19 @@ async def test_who_one_is_and_the_keys_one_has(core: AsyncVnPyCoreClient, servic
     (listed,) = await core.auth.api_keys()
     assert listed.revoked
     assert await core.auth.sessions() == []
+
+
+async def test_how_strategies_do(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    books = service.performance.books
+    books.take_contract(contract("rb2501.SHFE"))
+    books.take_fill(fill())
+    one = await core.strategies.performance("demo", end=date(2026, 1, 5), capital=5000)
+    assert (one.strategies, one.capital, one.trade_count) == (["demo"], 5000, 1)
+    whole = await core.strategies.portfolio_performance(start=date(2026, 1, 5))
+    assert (whole.net_pnl, whole.start) == (one.net_pnl, "2026-01-05")
+    assert (await core.strategies.portfolio_performance(["demo"])).net_pnl == one.net_pnl
+    assert [row.net_pnl async for row in core.strategies.daily("demo")] == [one.net_pnl]
+    assert [point.balance async for point in core.strategies.equity("demo", capital=5000)] == [one.balance]
+    assert [row.date async for row in core.strategies.daily(names=["demo"])] == ["2026-01-05"]
+    with pytest.raises(NotFound):
+        await core.strategies.performance("nobody")

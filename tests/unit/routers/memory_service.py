@@ -23,6 +23,7 @@ from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.config.access_settings import SecuritySettings
 from vnpy_core.config.bus_settings import WebSocketSettings
+from vnpy_core.config.performance_settings import PerformanceSettings
 from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.data.journal_file import JournalRecord, Latest
 from vnpy_core.data.past import PastFacts
@@ -53,7 +54,9 @@ from vnpy_core.routers import examples, risk_examples
 from vnpy_core.routers.reconciliation import DRIFT, EXAMPLE
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
+from vnpy_core.strategies.books import Books, TradingDays
 from vnpy_core.strategies.code_store import CodeStore
+from vnpy_core.strategies.performance import StrategyPerformance
 from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.calendar import TradingCalendar, Weekdays
@@ -541,6 +544,10 @@ class MemoryService:
             MemoryStrategyFiles(), TextCheck(), folder=folder, own_folder=folder / "own", may_upload=True
         )
         self.code.attach(LoadedFiles({}), self.strategies.list)
+        costs = PerformanceSettings(commission_rate=0.0001)
+        books = Books(costs, TradingDays(TradingCalendar(Weekdays()), UTC))
+        self.performance = StrategyPerformance(costs, books)
+        self.performance.unready = None
         event_thread = EventThread(self.engine.call, 1)
         self.algos = AlgoService(AlgoEngine(), event_thread, self.pipeline, self.read_model.algos)
         self.risk_engine = RiskEngine(emit)
