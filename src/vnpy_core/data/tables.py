@@ -6,6 +6,7 @@ the journal's number of the fact the row shows, and ``ts`` when that fact was st
 contract test compares the two.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,10 +71,20 @@ class WireTime(TypeDecorator[str]):
         # The others have no time zone in their types, and would store the offset as text or drop it with a warning.
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Return what SQLAlchemy would; for SQLite, where it is a text, what writes that in a tenth of the time."""
+        return _text_of_sqlite if dialect.name == "sqlite" else super().bind_processor(dialect)
+
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> str | None:
         if value is None:
             return None
         return to_timestamp(value.replace(tzinfo=UTC) if value.tzinfo is None else value)
+
+
+def _text_of_sqlite(value: str | None) -> str | None:
+    if value is None:
+        return None
+    return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -47,6 +48,10 @@ class DriverUpsert:
         names = list(statement.positiontup or _given(table))
         self._names = None if statement.positiontup else names
         self._text = str(statement)
+        row = f"({', '.join('?' * len(names))})"
+        # SQLite's driver lets go of the interpreter and waits for it again at each row, unless they are one statement.
+        self._joins_rows = dialect.name == "sqlite" and self._text.count(f"VALUES {row}") == 1
+        self._row = row
         self._in_order = itemgetter(*names)
         self._processors = [
             (place, name, process)
@@ -69,8 +74,12 @@ class DriverUpsert:
         return tuple(values) if self._names is None else dict(zip(self._names, values, strict=True))
 
     async def execute(self, connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write ``rows``, at least one."""
-        await connection.exec_driver_sql(self._text, [self.parameters(row) for row in rows])
+        """Write ``rows``, at least one, and each of another key."""
+        if self._joins_rows:
+            text = self._text.replace(f"VALUES {self._row}", f"VALUES {', '.join([self._row] * len(rows))}")
+            await connection.exec_driver_sql(text, tuple(chain.from_iterable(map(self.parameters, rows))))
+        else:
+            await connection.exec_driver_sql(self._text, [self.parameters(row) for row in rows])
 
 
 def _given(table: Table) -> list[str]:

@@ -4,13 +4,13 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Dialect
+from sqlalchemy import DateTime, Dialect
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.dialects.mysql import asyncmy
 from sqlalchemy.dialects.postgresql import asyncpg, psycopg
 from sqlalchemy.dialects.sqlite import aiosqlite
 
-from vnpy_core.data.tables import FACT_TABLES, accounts, dead_letters, sink_cursors, trades
+from vnpy_core.data.tables import FACT_TABLES, WireTime, accounts, dead_letters, sink_cursors, trades
 from vnpy_core.data.upserts import DriverUpsert, upsert
 from vnpy_core.errors import DataRejected
 
@@ -74,6 +74,17 @@ def test_times_become_what_the_column_stores() -> None:
     row |= {"available": 0.0, "seq": 9, "ts": "2026-01-05T09:00:00.000001+08:00"}
     given = DriverUpsert(accounts, DRIVERS["asyncpg"]).parameters(row)
     assert given == ("SIM.1", "1", "SIM", 1.5, None, 0.0, 9, datetime(2026, 1, 5, 1, 0, 0, 1, tzinfo=UTC))
+
+
+def test_times_are_in_sqlite_the_text_that_sqlalchemy_writes() -> None:
+    sqlite_driver = DRIVERS["aiosqlite"]
+    of_sqlalchemy = DateTime().dialect_impl(sqlite_driver).bind_processor(sqlite_driver)
+    ours = WireTime().bind_processor(sqlite_driver)
+    assert of_sqlalchemy is not None
+    assert ours is not None
+    assert ours(None) is None
+    for text in ("2026-01-05T09:00:00.000001+08:00", "2026-12-31T23:59:59.000000+00:00", "0999-01-01T00:00:00+00:00"):
+        assert ours(text) == of_sqlalchemy(datetime.fromisoformat(text).astimezone(UTC).replace(tzinfo=None))
 
 
 def test_a_driver_that_takes_them_by_name_gets_them_by_name() -> None:
