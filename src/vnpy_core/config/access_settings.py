@@ -67,7 +67,9 @@ class SecuritySettings(Section):
     login_attempts: Annotated[int, Field(ge=1, description="Wrong passwords in a row, then the account is locked")] = 10
     lockout_s: Annotated[float, Field(gt=0, description="How long it is")] = 900.0
     logins_per_minute: Annotated[int, Field(ge=1, description="Attempts to log in, from one address")] = 30
-    orders_per_s: Annotated[float, Field(gt=0, description="Orders of one user or key; as many cancels again")] = 5000.0
+    orders_per_s: Annotated[
+        float, Field(gt=0, description="Orders of one user or key, also those of a batch; as many cancels again")
+    ] = 5000.0
     writes_per_s: Annotated[float, Field(gt=0, description="Other commands of one user or key")] = 500.0
     reads_per_s: Annotated[float, Field(gt=0, description="Queries of one user or key")] = 20_000.0
 

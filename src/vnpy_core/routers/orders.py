@@ -10,6 +10,7 @@ from vnpy_core.errors import CoreError, Invalid, NotFound, OrderRefused, Outcome
 from vnpy_core.models import KeyUse, OrderIntent, OrderSpec
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import BatchItem, BatchResult, CancelAllResult, ItemProblem
+from vnpy_core.routers.gate import identity_of
 from vnpy_core.routers.idempotency import KeyHeader, once
 from vnpy_core.routers.openapi import answer
 from vnpy_core.routers.order_requests import (
@@ -24,6 +25,7 @@ from vnpy_core.routers.order_requests import (
 from vnpy_core.routers.pages import encoded
 from vnpy_core.routers.requests import NO_QUERY
 from vnpy_core.routers.service import Service, State
+from vnpy_core.security.throttle import LimitClass
 from vnpy_core.trading.orders import Draft
 from vnpy_core.trading.results import CancelResult, SubmitResult
 
@@ -143,12 +145,14 @@ def _add_batches(router: APIRouter, service: Service) -> None:
         description=(
             "One after the other, in one go: one that is refused holds up no other. The answer is 200 with the status "
             "of each, which is what it would have been answered alone; 503 only if none was sent and each may be sent "
-            "again. 按顺序一次性发送，单笔被拒不影响其他；返回 200，逐笔给出状态；全部未发出时返回 503。"
+            "again. It counts as so many orders. "
+            "按顺序一次性发送，单笔被拒不影响其他；返回 200，逐笔给出状态；全部未发出时返回 503；按笔数计入限速。"
         ),
         responses=answer(examples.BATCH, "One item for each order / 每笔委托的结果", 409, 503),
         dependencies=NO_QUERY,
     )
     async def send_orders(request: Request, body: BatchBody, idempotency_key: KeyHeader = None) -> Response:
+        identity_of(request.scope).count(LimitClass.ORDERS, len(body.orders))
         specs = [order.spec() for order in body.orders]
         ids = [order.client_order_id for order in body.orders]
 

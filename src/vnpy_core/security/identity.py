@@ -2,14 +2,15 @@
 
 import ipaddress
 import math
+import time
 from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
 from vnpy_core.enums import Role, Scope
-from vnpy_core.errors import Forbidden
-from vnpy_core.security.throttle import Bucket
+from vnpy_core.errors import Forbidden, TooManyRequests
+from vnpy_core.security.throttle import Bucket, LimitClass
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -51,6 +52,15 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             return False
         mapped = getattr(given, "ipv4_mapped", None)
         return any((mapped or given) in network for network in self.networks)
+
+    def count(self, limit: LimitClass, requests: int) -> None:
+        """Count one request, which was counted already, as so many.
+
+        Raises:
+            TooManyRequests: that is more than its limit lets through now.
+        """
+        if requests > 1 and (wait_s := self.limits[limit].take_more(time.monotonic(), requests - 1)):
+            raise TooManyRequests(f"Too many {limit.name.lower()}: slow down.", retry_after_s=wait_s)
 
     def require(self, scope: Scope) -> None:
         """Raises: Forbidden without the scope."""

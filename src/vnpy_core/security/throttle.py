@@ -45,6 +45,20 @@ class Bucket:
         self._level = level - 1.0
         return 0.0
 
+    def take_more(self, now: float, count: int) -> float:
+        """Take ``count`` more for a request that has taken one, and return 0; or return how long to wait.
+
+        A bucket that was full is enough for any number; what it did not hold is missing later.
+        """
+        level = min(self._level + (now - self._at) * self.rate, self.size)
+        self._at = now
+        self._level = level
+        missing = min(count, self.size - 1.0) - level
+        if missing > 0:
+            return missing / self.rate
+        self._level = level - count
+        return 0.0
+
 
 class Buckets:
     """The buckets of each key, made when they are needed."""

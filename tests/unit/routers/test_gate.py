@@ -270,6 +270,30 @@ async def test_limits_are_per_user_and_kind() -> None:
     await service.hub.close()
 
 
+async def test_a_batch_counts_as_its_number_of_orders() -> None:
+    settings = SecuritySettings(admin_key=SecretStr(ADMIN_KEY), allowed_hosts=("core",), orders_per_s=5.0)
+    service = MemoryService(security=settings)
+    transport = httpx.ASGITransport(create_app(service))
+    async with httpx.AsyncClient(transport=transport, base_url=BASE, headers=AUTHORIZATION) as http:
+
+        async def post(count: int) -> httpx.Response:
+            order = {
+                "symbol": "xx", "exchange": "SHFE", "direction": "LONG", "offset": "OPEN", "type": "LIMIT",
+                "price": 1.0, "volume": 1.0,
+            }  # fmt: skip
+            body = {"orders": [order | {"client_order_id": f"{count}-{number}"} for number in range(count)]}
+            return await http.post("/api/v1/trading/orders/batch", json=body)
+
+        answered = await post(8)
+        assert (answered.status_code, len(answered.json()["results"])) == (200, 8)
+        refused = await post(8)  # two are left
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+        assert int(refused.headers["retry-after"]) >= 1
+    await service.orders.close()
+    await service.pipeline.close()
+    await service.hub.close()
+
+
 async def test_a_key_is_good_where_it_may_be_used(service: MemoryService) -> None:
     add = service.access.administration.add_api_key
     await service.access.administration.ensure_admin()

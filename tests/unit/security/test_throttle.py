@@ -15,6 +15,22 @@ def test_a_bucket_lets_through_its_size_and_then_its_rate() -> None:
     assert [bucket.take(200.0) for _ in range(4)][2:] == [0.0, pytest.approx(0.1)]
 
 
+def test_many_at_once_take_as_many() -> None:
+    bucket = Bucket(10.0, 20.0)
+    assert (bucket.take(100.0), bucket.take_more(100.0, 9)) == (0.0, 0.0)
+    assert bucket.take(100.0) == 0.0
+    assert bucket.take_more(100.0, 14) == pytest.approx(0.5)  # of those nine are left
+    assert [bucket.take(100.0) for _ in range(10)] == [*[0.0] * 9, pytest.approx(0.1)]
+
+
+def test_more_than_a_bucket_holds_take_a_full_one_and_are_paid_for_later() -> None:
+    bucket = Bucket(10.0, 20.0)
+    assert (bucket.take(100.0), bucket.take_more(100.0, 99)) == (0.0, 0.0)
+    assert bucket.take(100.0) == pytest.approx(8.1)
+    assert bucket.take(108.2) == 0.0
+    assert bucket.take_more(108.2, 99) > 0
+
+
 def test_a_slow_bucket_has_room_for_one() -> None:
     assert bucket(0.001).take(0.0) == 0.0
 
