@@ -33,7 +33,7 @@ from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
 from vnpy_core.enums import ServiceStatus
 from vnpy_core.errors import CoreError
-from vnpy_core.models import now_timestamp, to_timestamp
+from vnpy_core.models import RiskRule, now_timestamp, to_timestamp
 from vnpy_core.monitoring.health import Health, Sink, guard_database, guard_journal
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.monitoring.registry import MetricsRegistry
@@ -53,7 +53,6 @@ from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.strategies.performance import StrategyPerformance
 from vnpy_core.strategies.performance_feed import open_performance
 from vnpy_core.trading.amendments import Amendments
-from vnpy_core.trading.calendar import TradingCalendar
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.closed_days import ClosedDays
 from vnpy_core.trading.event_thread import EventThread
@@ -62,7 +61,6 @@ from vnpy_core.trading.gateway_settings import GivenSettings
 from vnpy_core.trading.gateways import GatewayService
 from vnpy_core.trading.idempotency import IdempotencyKeys
 from vnpy_core.trading.leftovers import ends_of_leftovers
-from vnpy_core.trading.market_days import MarketDays
 from vnpy_core.trading.orders import OrderService
 from vnpy_core.trading.risk_desk import open_risk
 
@@ -206,6 +204,7 @@ class VnPyCoreService:
         self._on_stage("read model")
         self.read_model = ReadModel()
         intents = await self.read_model.restore(self.journal)
+        rules = [event.data for event in self.read_model.risk_rules.values() if isinstance(event.data, RiskRule)]
         for gone in {event.data.key for event in self.read_model.gateways.values()} - config.gateways.keys():
             self.read_model.gateways.remove(gone)
         self.past = PastFacts(FactQueries(self.database, SINK), self.read_model, self.journal)
@@ -266,7 +265,7 @@ class VnPyCoreService:
         closed_days = ClosedDays()
         self.risk, self.algos, self.kill_switch = await open_risk(
             config.risk, host, event_thread, self.pipeline, self.read_model, self.orders, self.strategies,
-            MarketDays(TradingCalendar(closed_days), host.gateways, ZoneInfo(config.timezone)),
+            closed_days, ZoneInfo(config.timezone), rules,
         )  # fmt: skip
         self.saved_variables = SavedVariables(self.database, self.journal)
         self.strategy_life = StrategyLife(

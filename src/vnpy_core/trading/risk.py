@@ -5,7 +5,7 @@ put on disk is taken back.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
@@ -77,7 +77,8 @@ class Days(Protocol):
 
 
 class RiskService:
-    """``open`` once, before any gateway is connected."""
+    """``open`` once, before any gateway is connected. ``rules``: as they were before the engines were made, which tell
+    theirs at once."""
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class RiskService:
         pipeline: Commits,
         known: Known,
         days: Days,
+        rules: Sequence[RiskRule] = (),
     ) -> None:
         self._configured = configured
         self._engine = engine
@@ -94,13 +96,13 @@ class RiskService:
         self._pipeline = pipeline
         self._known = known
         self._days = days
+        self._rules = rules
         self._guard = RiskGuard(configured, engine.front.tell, days.of)
 
     async def open(self) -> None:
         """Go on where the last process stopped: its states, losses, limits and rules hold from here on."""
         states = [event.data for event in self._known.risk_states.values() if isinstance(event.data, RiskState)]
         days = [event.data for event in self._known.risk_days.values() if isinstance(event.data, RiskDay)]
-        rules = [event.data for event in self._known.risk_rules.values() if isinstance(event.data, RiskRule)]
         limits = self._stored_limits()
 
         def install() -> None:
@@ -109,7 +111,7 @@ class RiskService:
                 self._guard.checks.set_limits(limits)
             self._engine.front.install(self._guard)
             self._engine.begin_days(self._days.of_all)
-            self._engine.restore_rules(rules)
+            self._engine.restore_rules(self._rules)
 
         await self._on_event_thread(install)
         if limits is None:
