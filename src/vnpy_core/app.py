@@ -14,6 +14,7 @@ from vnpy_core import __version__
 from vnpy_core.errors import CoreError
 from vnpy_core.monitoring.metrics import http_metrics
 from vnpy_core.monitoring.tracing import TracedRequests
+from vnpy_core.routers.alerts import create_alert_router
 from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.calendar import create_calendar_router
@@ -81,6 +82,7 @@ def create_app(service: Service) -> Application:
         create_risk_router(service),
         create_algo_router(service),
         create_data_router(service),
+        create_alert_router(service),
         create_system_router(service),
         create_auth_router(service),
     ):

@@ -149,6 +149,16 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class AlertState(StrEnum):
+    """Where an alert stands. PENDING: its condition does not last long enough yet."""
+
+    PENDING = "PENDING"
+    FIRING = "FIRING"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    SILENCED = "SILENCED"
+    RESOLVED = "RESOLVED"
+
+
 class Exchange(StrEnum):
     CFFEX = "CFFEX"
     SHFE = "SHFE"

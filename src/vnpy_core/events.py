@@ -8,13 +8,16 @@ import msgspec
 from vnpy_core.models import (
     FACTS,
     Alert,
+    AlertRule,
     AuditEntry,
     Bar,
     CommandRecord,
+    Incident,
     KeyUse,
     Log,
     Model,
     OrderIntent,
+    Silence,
     StrategyVariables,
     Tick,
     now_timestamp,
@@ -23,7 +26,7 @@ from vnpy_core.models import (
 _encoder = msgspec.json.Encoder()
 _FACT_TYPES = frozenset(FACTS)
 _INTERNAL_TYPES: frozenset[type[Model]] = frozenset(
-    (OrderIntent, KeyUse, CommandRecord, AuditEntry, StrategyVariables)
+    (OrderIntent, KeyUse, CommandRecord, AuditEntry, StrategyVariables, Incident, AlertRule, Silence)
 )
 
 INTERNAL_TOPICS = frozenset(kind.topic for kind in _INTERNAL_TYPES)

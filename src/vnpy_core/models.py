@@ -13,6 +13,7 @@ import msgspec
 from vnpy_core.enums import (
     ACTIVE_STATUSES,
     FINAL_STATUSES,
+    AlertState,
     Direction,
     Exchange,
     GatewayState,
@@ -727,7 +728,7 @@ class Log(Model, frozen=True, kw_only=True, gc=False):
 
 
 class Alert(Model, frozen=True, kw_only=True, gc=False):
-    """Something an operator must know: raised once, resolved once."""
+    """Something an operator must know: raised once, resolved once. What becomes of it is told by its incident."""
 
     topic: ClassVar[str] = "alert.raised"
 
@@ -736,17 +737,106 @@ class Alert(Model, frozen=True, kw_only=True, gc=False):
     summary: str
     datetime: Timestamp
     resolved: bool = False
+    rule: Annotated[str, msgspec.Meta(description="The rule that has found it", examples=["gateway_down"])] = ""
+    labels: Annotated[Mapping[str, str], msgspec.Meta(examples=[{"gateway": "SIM"}])] = {}
 
     @property
     def key(self) -> str:
         return self.alert_id
 
 
+class Incident(Model, frozen=True, kw_only=True, gc=False):
+    """One occurrence of an alert, from the first time its condition held until it is over. Internal: journaled and
+    stored, shown by ``/alerts``. ``incident_id`` grows with time.
+
+    A delivery is the name of a channel and what it is told: ``ops raised``.
+    """
+
+    topic: ClassVar[str] = "alert.incident"
+
+    incident_id: Annotated[str, msgspec.Meta(examples=["187a3c5d2e4f6071"])]
+    alert_id: Annotated[str, msgspec.Meta(description="Equal for the same trouble", examples=["gateway_down.SIM"])]
+    rule: Annotated[str, msgspec.Meta(examples=["gateway_down"])]
+    severity: Annotated[str, msgspec.Meta(examples=["info", "warning", "critical"])]
+    summary: Annotated[str, msgspec.Meta(examples=["Gateway SIM is not connected"])]
+    detail: Annotated[str, msgspec.Meta(description="The rest of what is known")] = ""
+    labels: Annotated[Mapping[str, str], msgspec.Meta(examples=[{"gateway": "SIM"}])] = {}
+    value: Annotated[float | None, msgspec.Meta(description="What was measured when it began")] = None
+    state: AlertState
+    began: Annotated[Timestamp, msgspec.Meta(description="When the condition was first true")]
+    fired: Annotated[Timestamp | None, msgspec.Meta(description="When it had lasted long enough")] = None
+    acknowledged: Timestamp | None = None
+    acknowledged_by: Annotated[str | None, msgspec.Meta(examples=["admin"])] = None
+    note: Annotated[str, msgspec.Meta(description="Of who acknowledged it")] = ""
+    silenced_by: Annotated[
+        str | None, msgspec.Meta(description="A silence, or the alert that is its cause", examples=["gateway_down.SIM"])
+    ] = None
+    resolved: Timestamp | None = None
+    notified: Annotated[Timestamp | None, msgspec.Meta(description="When the channels were last given it")] = None
+    outstanding: Annotated[list[str], msgspec.Meta(description="Deliveries that are not made yet")] = []
+    delivered: Annotated[list[str], msgspec.Meta(examples=[["ops raised"]])] = []
+    failed: Annotated[list[str], msgspec.Meta(description="Deliveries that were given up")] = []
+
+    @property
+    def key(self) -> str:
+        return self.incident_id
+
+    @property
+    def is_final(self) -> bool:
+        return self.state is AlertState.RESOLVED and not self.outstanding
+
+
+class AlertRule(Model, frozen=True, kw_only=True, gc=False):
+    """A rule that was set over the API; it holds instead of the configured one until it is removed. Internal:
+    journaled and stored."""
+
+    topic: ClassVar[str] = "alert.rule"
+
+    name: str
+    rule: Annotated[Mapping[str, Any], msgspec.Meta(description="What it sets, as PUT takes it")]
+    removed: bool = False
+    updated: Timestamp
+    updated_by: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    @property
+    def is_final(self) -> bool:
+        return self.removed
+
+
+class Silence(Model, frozen=True, kw_only=True, gc=False):
+    """Alerts that nobody is to be told of for a while: those of which all of ``matchers`` hold, by ``rule``,
+    ``alert_id``, ``severity`` or a label; without any, all of them (a maintenance window). Internal: journaled and
+    stored, shown by ``/alerts/silences``."""
+
+    topic: ClassVar[str] = "alert.silence"
+
+    silence_id: Annotated[str, msgspec.Meta(examples=["187a3c5d2e4f6072"])]
+    matchers: Annotated[Mapping[str, str], msgspec.Meta(examples=[{"rule": "feed_mute", "gateway": "SIM"}])]
+    starts: Timestamp
+    ends: Timestamp
+    reason: Annotated[str, msgspec.Meta(examples=["The exchange is closed for maintenance"])]
+    created: Timestamp
+    created_by: str = ""
+    over: Annotated[bool, msgspec.Meta(description="Its time has passed, or it was ended")] = False
+
+    @property
+    def key(self) -> str:
+        return self.silence_id
+
+    @property
+    def is_final(self) -> bool:
+        return self.over
+
+
 # Facts are journaled before anyone sees them and are never dropped; the order is that of the topics in the docs.
 FACTS: tuple[type[Model], ...] = (
     Order, Trade, Position, Account, Strategy, StopOrder, Algo, RiskRejection, RiskRule, RiskState, RiskLimits, RiskDay,
     KillSwitchReport, GatewayStatus, Alert,
-    OrderIntent, KeyUse, CommandRecord, AuditEntry, StrategyVariables,
+    OrderIntent, KeyUse, CommandRecord, AuditEntry, StrategyVariables, Incident, AlertRule, Silence,
 )  # fmt: skip
 
 

@@ -183,3 +183,49 @@ class SystemStatus(msgspec.Struct, frozen=True, kw_only=True):
     sessions: list[SessionStatus]
     bus: BusStatus
     unknown_orders: Annotated[int, msgspec.Meta(description="Orders sent whose outcome nobody has told")] = 0
+
+
+class ChannelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A way by which alerts are told. Its address is a secret, and shown to nobody."""
+
+    name: Annotated[str, msgspec.Meta(examples=["ops"])]
+    kind: Annotated[str, msgspec.Meta(description="The scheme of its address", examples=["dingtalk", "tgram", "json"])]
+    min_severity: Annotated[str, msgspec.Meta(examples=["warning"])]
+    healthy: bool
+    detail: Annotated[str | None, msgspec.Meta(description="Why the last message was not taken")] = None
+    since: Annotated[Timestamp | None, msgspec.Meta(description="Since when it fails")] = None
+    waiting: Annotated[int, msgspec.Meta(description="Notices that wait for it")] = 0
+    messages: Annotated[int, msgspec.Meta(description="Messages it has taken since the start")] = 0
+    delivered: Annotated[int, msgspec.Meta(description="Notices in them")] = 0
+    given_up: Annotated[int, msgspec.Meta(description="Notices that were never delivered")] = 0
+
+
+class RuleStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule of alerts as it holds now. ``source``: who has said so."""
+
+    name: Annotated[str, msgspec.Meta(examples=["gateway_down"])]
+    source: Literal["default", "configuration", "api"]
+    enabled: bool
+    kind: Annotated[str, msgspec.Meta(examples=["threshold", "rate", "absence", "raised"])]
+    metric: Annotated[str, msgspec.Meta(examples=["vnpy_core_gateway_missing"])] = ""
+    topic: Annotated[str, msgspec.Meta(examples=["risk.rejected"])] = ""
+    match: Mapping[str, str] = {}
+    op: Annotated[str, msgspec.Meta(examples=[">"])] = ">"
+    value: float = 0.0
+    window_s: float = 60.0
+    for_s: float = 0.0
+    resolve_s: float = 0.0
+    severity: Annotated[str, msgspec.Meta(examples=["critical"])] = "warning"
+    title: str = ""
+    title_zh: str = ""
+    suppressed_by: list[str] = []
+    updated: Timestamp | None = None
+    updated_by: str | None = None
+
+
+class ChannelTest(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a test message."""
+
+    name: Annotated[str, msgspec.Meta(examples=["ops"])]
+    delivered: bool
+    detail: Annotated[str | None, msgspec.Meta(description="Why it was not taken")] = None

@@ -34,6 +34,9 @@ from vnpy_core.engine import runtime
 from vnpy_core.enums import ServiceStatus
 from vnpy_core.errors import CoreError
 from vnpy_core.models import RiskRule, now_timestamp, to_timestamp
+from vnpy_core.monitoring.alerts.administration import AlertAdministration
+from vnpy_core.monitoring.alerts.desk import AlertDesk
+from vnpy_core.monitoring.alerts.probes import Probes
 from vnpy_core.monitoring.health import Health, Sink, guard_database, guard_journal
 from vnpy_core.monitoring.loop_watch import LoopWatch
 from vnpy_core.monitoring.registry import MetricsRegistry
@@ -108,6 +111,9 @@ class VnPyCoreService:
     performance: StrategyPerformance
     registry: ServiceRegistry
     access: AccessControl
+    alert_desk: AlertDesk
+    alerts: AlertAdministration
+    probes: Probes
 
     def __init__(
         self,
@@ -229,6 +235,13 @@ class VnPyCoreService:
         stages.own_task(feed.run(), "performance")
         for fact in ends_of_leftovers(self.read_model):
             self.pipeline.emit(fact)
+        self.alert_desk = AlertDesk(
+            config.alerts, self.pipeline, self.read_model.alerts, gateways=config.gateways,
+            zone=ZoneInfo(config.timezone),
+        )  # fmt: skip
+        stages.at_stop("alerts", self.alert_desk.close)
+        await self.alert_desk.open(self.journal)
+        self.alerts = AlertAdministration(self.alert_desk)
         self.access = await AccessControl.opened(config, self.database, self.pipeline.emit_in_company)
         stages.at_stop("access", self.access.close)
 
@@ -237,6 +250,7 @@ class VnPyCoreService:
         stages.at_stop("engines", lambda: self._close_host(building), config.service.shutdown_timeout_s)
         host = self.host = await asyncio.shield(building)
         host.attach(asyncio.get_running_loop(), self.pipeline.accept)
+        host.main_engine.on_notification = self.alert_desk.messages.offer_threadsafe
         guard_journal(self.pipeline, host.hold_orders)
         guard_database(self.lease, self.pipeline, host.hold_orders)
         self.downloads = Downloads(host.downloads, config.engine.download_timeout_s)
@@ -313,6 +327,9 @@ class VnPyCoreService:
         stages.own_task(self._housekeeping(), "housekeeping")
         stages.own_task(self._loop_watch.run(), "loop watch")
         stages.own_task(self._health.follow(self._supervisor.status), "health watch")
+        self.probes = Probes(self)
+        stages.own_task(self.probes.run(), "probes")
+        stages.own_task(self.alert_desk.run(self.metrics.snapshot), "alerts")
 
         if config.bus.commands == "on":
             desk = CommandDesk(self, self.pipeline, config.bus)

@@ -31,6 +31,9 @@ from vnpy_core.errors import Conflict, DataRejected, NotFound
 from vnpy_core.models import Model, Order, Trade
 
 TS = "2026-01-05T01:30:00.500000+00:00"
+_TIMES = (
+    "datetime", "created", "began", "fired", "acknowledged", "resolved", "notified", "updated", "starts", "ends",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -74,7 +77,7 @@ async def test_any_fact_comes_back_as_it_was(database: DatabaseManager, model: t
         when = moment.isoformat(timespec="microseconds") + "+00:00"
         changes: dict[str, Any] = {
             field: when
-            for field in ("datetime", "created")
+            for field in _TIMES
             if field in example.__struct_fields__ and getattr(example, field) is not None
         }
         # PostgreSQL has no NUL in its texts; a gateway that sends one is a case for dead_letters. MySQL takes two keys

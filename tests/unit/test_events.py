@@ -14,18 +14,21 @@ from vnpy_core.events import Event, decode_fact, matches, topic_of, topic_token
 from vnpy_core.models import (
     FACTS,
     Alert,
+    AlertRule,
     AuditEntry,
     Bar,
     CommandRecord,
     Contract,
+    Incident,
     KeyUse,
     Model,
     OrderIntent,
+    Silence,
     Tick,
 )
 
 # Journaled, and never shown to a client, on the bus or anywhere else.
-INTERNAL = {OrderIntent, CommandRecord, KeyUse, AuditEntry}
+INTERNAL = {OrderIntent, CommandRecord, KeyUse, AuditEntry, Incident, AlertRule, Silence}
 
 
 @pytest.mark.parametrize("kind", [*FACTS, Tick, Bar, Contract], ids=lambda kind: kind.__name__)

@@ -7,6 +7,7 @@ from typing import Generic, Self
 
 import httpx
 
+from vnpy_core.client.alerts import Alerts
 from vnpy_core.client.auth import Auth
 from vnpy_core.client.connection import Connection
 from vnpy_core.client.data import Data
@@ -43,6 +44,7 @@ class _Client(Generic[Mode]):
         self.trading: Trading[Mode] = Trading(self._connection, self._thread)
         self.strategies: Strategies[Mode] = Strategies(self._connection, self._thread)
         self.data: Data[Mode] = Data(self._connection, self._thread)
+        self.alerts: Alerts[Mode] = Alerts(self._connection, self._thread)
         self.system: System[Mode] = System(self._connection, self._thread)
 
     @property

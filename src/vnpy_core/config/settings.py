@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationErro
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from vnpy_core.config.access_settings import OptionalPath, Section, SecuritySettings, ServiceSettings
+from vnpy_core.config.alert_settings import AlertSettings
 from vnpy_core.config.bus_settings import BusSettings, RegistrySettings, WebSocketSettings
 from vnpy_core.config.data_settings import CacheSettings, DatabaseSettings, HistorySettings, JournalSettings
 from vnpy_core.config.gateways import GatewaySettings
@@ -94,6 +95,7 @@ class VnPyCoreConfig(BaseSettings):
     registry: RegistrySettings = RegistrySettings()
     bus: BusSettings = BusSettings()
     websocket: WebSocketSettings = WebSocketSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     tracing: TracingSettings = TracingSettings()

@@ -33,11 +33,14 @@ from sqlalchemy.types import TypeDecorator
 
 from vnpy_core.models import (
     Account,
+    AlertRule,
     AuditEntry,
+    Incident,
     Model,
     Order,
     OrderIntent,
     Position,
+    Silence,
     Strategy,
     StrategyVariables,
     Trade,
@@ -45,7 +48,7 @@ from vnpy_core.models import (
 )
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0010_since_0004"
+SCHEMA_REVISION = "0011_since_0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -349,6 +352,52 @@ audit_log = _facts(
     Index(None, "actor", "audit_id"),
 )
 
+alert_incidents = _facts(
+    "alert_incidents",
+    Column("incident_id", String(64), primary_key=True),
+    Column("alert_id", String(250), nullable=False),
+    Column("rule", Name, nullable=False),
+    Column("severity", Name, nullable=False),
+    Column("summary", LongText, nullable=False),
+    Column("detail", LongText, nullable=False),
+    Column("labels", JSON, nullable=False),
+    Column("value", Double),
+    Column("state", EnumName, nullable=False),
+    Column("began", WireTime, nullable=False),
+    Column("fired", WireTime),
+    Column("acknowledged", WireTime),
+    Column("acknowledged_by", Name),
+    Column("note", LongText, nullable=False),
+    Column("silenced_by", String(250)),
+    Column("resolved", WireTime),
+    Column("notified", WireTime),
+    Column("outstanding", JSON, nullable=False),
+    Column("delivered", JSON, nullable=False),
+    Column("failed", JSON, nullable=False),
+    Index(None, "alert_id"),
+)
+
+alert_rules = _facts(
+    "alert_rules",
+    Column("name", Name, primary_key=True),
+    Column("rule", JSON, nullable=False),
+    Column("removed", Boolean, nullable=False),
+    Column("updated", WireTime, nullable=False),
+    Column("updated_by", Name, nullable=False),
+)
+
+alert_silences = _facts(
+    "alert_silences",
+    Column("silence_id", String(64), primary_key=True),
+    Column("matchers", JSON, nullable=False),
+    Column("starts", WireTime, nullable=False),
+    Column("ends", WireTime, nullable=False),
+    Column("reason", LongText, nullable=False),
+    Column("created", WireTime, nullable=False),
+    Column("created_by", Name, nullable=False),
+    Column("over", Boolean, nullable=False),
+)
+
 users = _table(
     "users",
     Column("username", Gateway, primary_key=True),
@@ -432,4 +481,7 @@ FACT_TABLES: dict[type[Model], Table] = {
     Strategy: strategy_states,
     StrategyVariables: strategy_variables,
     AuditEntry: audit_log,
+    Incident: alert_incidents,
+    AlertRule: alert_rules,
+    Silence: alert_silences,
 }

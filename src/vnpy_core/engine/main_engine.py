@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from vnpy.event import Event
@@ -89,6 +89,8 @@ class CoreMainEngine(MainEngine):
         self._held: dict[str, str] = {}
         self._holds: dict[tuple[str, str], str] = {}
         self.redactor = Redactor()
+        self.on_notification: Callable[[str, str], None] = lambda sender, text: None
+        """Called with what an app or a strategy wants to tell a person; on its thread, and must not wait."""
         super().__init__(event_engine)
         event_engine.register(EVENT_CONTRACT, self._on_contract)
 
@@ -210,8 +212,9 @@ class CoreMainEngine(MainEngine):
         self.event_engine.put(Event(EVENT_LOG, LogData(msg=msg, gateway_name=source, level=level)))
 
     def send_notification(self, content: str, subject: str | None = None) -> None:
-        """Write it to the log; whoever wants messages follows the service's alerts."""
+        """Write it to the log, and have it delivered as alerts are."""
         self.write_log(f"{subject}: {content}" if subject else content, "notification", logging.WARNING)
+        self.on_notification(self.redactor.clean(str(subject or "")), self.redactor.clean(str(content)))
 
     def send_email(self, subject: str, content: str, receiver: str | None = None) -> None:
         """Do as ``send_notification``. vn.py has removed it, and its CTA engine still calls it."""

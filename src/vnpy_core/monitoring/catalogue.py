@@ -106,6 +106,16 @@ TRADING: Mapping[str, Described] = {
     "gateway_last_tick_age_seconds": _gauge("Since the last tick of the gateway; nothing before the first.", "gateway"),
     "strategies": _gauge("How many strategies are in the state.", "state"),
 }
+ALERTS: Mapping[str, Described] = {
+    "gateway_missing": _gauge("1 for a gateway that is to be connected and is not.", "gateway"),
+    "gateway_mute": _gauge("1 for a gateway that is missing, or whose subscribed symbols do not tick.", "gateway"),
+    "folder_free_bytes": _gauge("Free on each disk that is written to, by the first folder on it.", "folder"),
+    "loss_limit_used_ratio": _gauge("Which part of a loss limit the account has lost.", "gateway", "limit"),
+    "clock_skew_seconds": _gauge("The least that ticks' times differed lately from when they came.", "gateway"),
+    "certificate_expires_seconds": _gauge("Until the certificate of service.tls_cert expires."),
+    "api_key_expires_seconds": _gauge("Until an API key expires.", "key", "name", "user"),
+    "alert_channel_failing": _gauge("1 for a channel that alerts do not get through to.", "channel"),
+}
 GROUPS: Mapping[str, Mapping[str, Described]] = {
     "Service": SERVICE,
     "Event thread": EVENT_ENGINE,
@@ -114,6 +124,7 @@ GROUPS: Mapping[str, Mapping[str, Described]] = {
     "Gateways and strategies": TRADING,
     "Orders": ORDERS,
     "Clients": CLIENTS,
+    "Watched for alerts": ALERTS,
 }
 METRICS: Mapping[str, Described] = {name: each for group in GROUPS.values() for name, each in group.items()}
 

@@ -41,6 +41,7 @@ def add_metrics(service: "VnPyCoreService", health: "Health", loop_watch: "LoopW
     add("disk", lambda: disk_metrics(service.config.data_dir))
     add("threads", lambda: thread_metrics(vigil.stalls, service.host.event_engine.stalled_s, loop_watch.lag_seconds))
     add("process", process_metrics)
+    add("alerts", service.probes.collect)
 
 
 def keep_vigil(service: "VnPyCoreService", loop_watch: "LoopWatch", supervisor: "Supervisor") -> Vigil:

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from vnpy_core import models, reports, strategy_files
 from vnpy_core.bus import messages
 from vnpy_core.enums import Scope
-from vnpy_core.routers import answers, auth_answers, risk_answers
+from vnpy_core.routers import alert_answers, answers, auth_answers, risk_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
 from vnpy_core.routers.rules import Rule, Rules
 from vnpy_core.strategies.performance_reports import DailyPage, EquityPage, Performance
@@ -32,6 +32,8 @@ _SCHEMAS: tuple[type, ...] = (
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.RiskState, models.RiskLimits, models.RiskDay, models.KillSwitchReport, RiskOverview, risk_answers.RulePage,
     risk_answers.AlgoPage, risk_answers.AlgoTemplatePage, risk_answers.AlgosStopped,
+    alert_answers.AlertPage, alert_answers.SilencePage, alert_answers.AlertRulePage, alert_answers.ChannelPage,
+    alert_answers.RuleRemoved, reports.ChannelTest,
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,
     strategy_files.FilePage, strategy_files.VersionPage, strategy_files.FileSource, strategy_files.FileDiff,
@@ -71,6 +73,7 @@ TAGS = [
     {"name": "risk", "description": "What orders are let through, and the kill switch / 风控与紧急停止"},
     {"name": "algos", "description": "Execution algorithms / 算法交易"},
     {"name": "data", "description": "Stored bars and ticks / 历史数据"},
+    {"name": "alerts", "description": "What is wrong, the rules and the channels / 告警、规则与通道"},
     {"name": "system", "description": "How the service is / 服务状态"},
     {"name": "auth", "description": "Logging in, users, API keys, audit log / 登录、用户、API 密钥、审计日志"},
 ]

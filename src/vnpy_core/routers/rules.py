@@ -97,6 +97,10 @@ AREAS: Mapping[str, tuple[Rule | None, Rule | None]] = {
     # Whoever may trade may also stop it; to begin again takes more.
     f"{API_PREFIX}/risk/halt": (None, _STOP),
     f"{API_PREFIX}/risk/kill-switch": (_read(Scope.RISK_READ), _STOP),
+    # Whoever trades may say of an alert that it is seen to; what is watched at all is for those who answer for it.
+    f"{API_PREFIX}/alerts": (_read(Scope.SYSTEM_READ), _write(Scope.TRADING_WRITE, Scope.RISK_WRITE)),
+    f"{API_PREFIX}/alerts/rules": (_read(Scope.SYSTEM_READ), ADMIN_WRITE),
+    f"{API_PREFIX}/alerts/channels": (_read(Scope.SYSTEM_READ), ADMIN_WRITE),
     f"{API_PREFIX}/system": (_read(Scope.SYSTEM_READ), ADMIN_WRITE),
 }
 

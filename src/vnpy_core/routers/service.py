@@ -8,7 +8,7 @@ from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
 from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.data.past import PastPage
-from vnpy_core.enums import Exchange, Interval, TradingState
+from vnpy_core.enums import AlertState, Exchange, Interval, TradingState
 from vnpy_core.errors import CoreError
 from vnpy_core.models import (
     Algo,
@@ -18,6 +18,7 @@ from vnpy_core.models import (
     Download,
     GatewayStatus,
     HistoryOverview,
+    Incident,
     KeyUse,
     KillSwitchReport,
     OrderIntent,
@@ -25,10 +26,11 @@ from vnpy_core.models import (
     RiskLimits,
     RiskRule,
     RiskState,
+    Silence,
     Strategy,
     Tick,
 )
-from vnpy_core.reports import Liveness, Readiness, SystemStatus
+from vnpy_core.reports import ChannelStatus, ChannelTest, Liveness, Readiness, RuleStatus, SystemStatus
 from vnpy_core.routers.pages import Table
 from vnpy_core.security.access import AccessControl
 from vnpy_core.strategies.performance import Page, Span
@@ -239,6 +241,33 @@ class Downloads(Protocol):
     ) -> Download: ...
 
 
+class Alerts(Protocol):
+    def page(
+        self,
+        *,
+        state: AlertState | None = None,
+        rule: str | None = None,
+        severity: str | None = None,
+        active: bool | None = None,
+        cursor: str | None = None,
+        limit: int = 1000,
+    ) -> tuple[list[Incident], str | None]: ...
+    def get(self, incident_id: str) -> Incident: ...
+    def acknowledge(self, incident_id: str, note: str, who: str) -> Incident: ...
+    def silences(self) -> list[Silence]: ...
+    async def silence_alert(self, incident_id: str, duration_s: float, reason: str, who: str) -> Silence: ...
+    async def add_silence(
+        self, matchers: Mapping[str, str], starts: datetime | None, duration_s: float, reason: str, who: str
+    ) -> Silence: ...
+    async def end_silence(self, silence_id: str) -> Silence: ...
+    def rules(self) -> list[RuleStatus]: ...
+    def rule(self, name: str) -> RuleStatus: ...
+    async def set_rule(self, name: str, given: Mapping[str, Any], who: str) -> RuleStatus: ...
+    async def remove_rule(self, name: str, who: str) -> None: ...
+    def channels(self) -> list[ChannelStatus]: ...
+    async def test_channel(self, name: str) -> ChannelTest: ...
+
+
 class Registry(Protocol):
     async def discover(self, name: str) -> Discovery: ...
     async def services(self) -> Discovery: ...
@@ -288,6 +317,8 @@ class Service(Protocol):
     def registry(self) -> Registry: ...
     @property
     def access(self) -> AccessControl: ...
+    @property
+    def alerts(self) -> Alerts: ...
     @property
     def metrics(self) -> Metrics: ...
     @property

@@ -27,10 +27,12 @@ _FIELDS = frozenset(
         "command_id", "dry_run", "username", "role", "disabled", "name", "scopes", "networks", "expires",
         "expires_in_days", "reason", "state", "rule", "rules", "limits", "active", "template", "algo_name", "interval",
         "start", "end", "flatten", "accept", "session_id", "key_id", "comment", "version", "replaces",
+        "note", "matchers", "starts", "duration_s", "kind",
+        "metric", "topic", "match", "op", "value", "window_s", "for_s", "resolve_s", "severity", "enabled",
     }
 )  # fmt: skip
 # Below these, names are the user's own, and all are written down but what sounds secret.
-_FREE = frozenset({"setting", "parameters", "rules", "limits"})
+_FREE = frozenset({"setting", "parameters", "rules", "limits", "matchers", "match"})
 
 
 class AuditTrail:

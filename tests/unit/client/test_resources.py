@@ -22,6 +22,7 @@ from vnpy_core.client import (
 )
 from vnpy_core.enums import Direction, Exchange, GatewayState, Interval, Offset, OrderStatus, Role, Scope, StrategyState
 from vnpy_core.errors import Unavailable as ServiceUnavailable
+from vnpy_core.models import Alert
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import GatewayRow
 
@@ -183,6 +184,27 @@ async def test_the_system(core: AsyncVnPyCoreClient, service: MemoryService) -> 
     service.status_error = ServiceUnavailable("The journal is not open.")
     with pytest.raises(Unavailable, match="The journal is not open"):
         await core.system.status()
+
+
+async def test_alerts(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    alerts = core.alerts
+    await service.alert_desk.open(service.journal)
+    service.pipeline.emit(
+        Alert(alert_id="strange", severity="critical", summary="so", datetime=examples.TICK.datetime or "")
+    )
+    (found,) = [each async for each in alerts.alerts(active=True, severity="critical")]
+    assert await alerts.alert(found.incident_id) == found
+    assert (await alerts.acknowledge(found.incident_id, "mine")).state == "ACKNOWLEDGED"
+    silence = await alerts.silence_alert(found.incident_id, 60, "x")
+    window = await alerts.add_silence(60, "x", starts=datetime(2096, 1, 1, tzinfo=UTC))
+    assert await alerts.silences() == [silence, window]
+    assert (await alerts.end_silence(silence.silence_id)).over
+    assert (await alerts.set_rule("disk_low", {"value": 5e9})).value == 5e9
+    assert (await alerts.rule("disk_low")).source == "api"
+    assert (await alerts.remove_rule("disk_low")).rule in await alerts.rules()
+    assert [each.name for each in await alerts.channels()] == ["ops"]
+    assert (await alerts.test_channel("ops")).delivered
+    await service.alert_desk.close()
 
 
 async def test_who_one_is_and_the_keys_one_has(core: AsyncVnPyCoreClient, service: MemoryService) -> None:

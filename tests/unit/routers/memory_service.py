@@ -22,6 +22,7 @@ from vnpy_core.bus.pipeline import Pipeline
 from vnpy_core.bus.registry import ServiceRegistry
 from vnpy_core.bus.registry_memory import MemoryRegistry
 from vnpy_core.config.access_settings import SecuritySettings
+from vnpy_core.config.alert_settings import AlertSettings, ChannelSettings
 from vnpy_core.config.bus_settings import WebSocketSettings
 from vnpy_core.config.performance_settings import PerformanceSettings
 from vnpy_core.config.risk_settings import RiskSettings
@@ -47,6 +48,8 @@ from vnpy_core.models import (
     Tick,
     to_timestamp,
 )
+from vnpy_core.monitoring.alerts.administration import AlertAdministration
+from vnpy_core.monitoring.alerts.desk import AlertDesk
 from vnpy_core.monitoring.metrics import status_metrics, strategy_metrics
 from vnpy_core.monitoring.registry import MetricsRegistry
 from vnpy_core.reports import Liveness, Readiness, SystemStatus
@@ -563,6 +566,11 @@ class MemoryService:
         self.registry = ServiceRegistry(self.backend, examples.SERVICE, lambda: ServiceStatus.HEALTHY)
         self.live, self.ready = examples.LIVENESS, examples.READINESS
         self.access = AccessControl(security or SECURITY, KeyRing([KEY]), MemoryAccess(), self.pipeline.emit)
+        self.alert_desk = AlertDesk(
+            AlertSettings(channels={"ops": ChannelSettings(url=SecretStr("json://nowhere"), timeout_s=0.1)}),
+            self.pipeline, self.read_model.alerts, gateways=["SIM"], make_sender=lambda settings: lambda message: None,
+        )  # fmt: skip
+        self.alerts = AlertAdministration(self.alert_desk)
         self.status_error: CoreError | None = None
         self.tracing = None
         self.metrics = MetricsRegistry()

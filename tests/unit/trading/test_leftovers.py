@@ -3,7 +3,7 @@
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.enums import Direction, Offset
 from vnpy_core.events import Event
-from vnpy_core.models import Alert, Algo, Model
+from vnpy_core.models import Algo, Model
 from vnpy_core.trading.leftovers import ends_of_leftovers
 
 WHEN = "2026-01-05T01:30:00.000000+00:00"
@@ -16,21 +16,16 @@ def algo(name: str, status: str) -> Algo:
     )  # fmt: skip
 
 
-def alert(alert_id: str, *, resolved: bool) -> Alert:
-    return Alert(alert_id=alert_id, severity="critical", summary="", datetime=WHEN, resolved=resolved)
-
-
 def test_only_what_was_running_is_ended() -> None:
     facts: list[Model] = [
         algo("TwapAlgo_1", "RUNNING"), algo("TwapAlgo_2", "PAUSED"), algo("TwapAlgo_3", "FINISHED"),
-        alert("event_queue_depth", resolved=False), alert("other", resolved=True),
     ]  # fmt: skip
     known = ReadModel()
     known.apply([Event(fact) for fact in facts])
 
     ended = list(ends_of_leftovers(known))
 
-    assert [fact.key for fact in ended] == ["TwapAlgo_1", "TwapAlgo_2", "event_queue_depth"]
+    assert [fact.key for fact in ended] == ["TwapAlgo_1", "TwapAlgo_2"]
     known.apply([Event(fact) for fact in ended])
     assert list(ends_of_leftovers(known)) == []
     assert [event.data.is_final for event in known.algos.values()] == [True] * 3
