@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from vnpy_core.app import create_app
 from vnpy_core.config import logging as core_logging
+from vnpy_core.config.hiding import secrets_of
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.history.factory import open_history_store
@@ -97,7 +98,7 @@ async def serve(config: VnPyCoreConfig, console: Console) -> None:
         scheme = "https" if config.service.tls_cert is not None else "http"
         url = f"{scheme}://{_host_in_url(config.service.host)}:{listener.getsockname()[1]}"
         with runtime.DataDirLock(config.data_dir, url=url), _StopSignals(console) as signals:
-            core_logging.configure(config.log, config.log_path)
+            core_logging.configure(config.log, config.log_path, secrets_of(config))
             say(console, f"VnPy Core is starting in {config.data_dir}")
             sys.setswitchinterval(SWITCH_INTERVAL_S)
             supervisor = Supervisor.of(os.environ)

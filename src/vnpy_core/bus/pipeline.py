@@ -5,6 +5,7 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context
 from itertools import islice
 from typing import Any, Protocol
 
@@ -256,7 +257,10 @@ class Pipeline:
 
     def _ensure_flusher(self) -> None:
         if self._flusher is None:
-            self._flusher = asyncio.get_running_loop().create_task(self._flush(), name="pipeline-flush")
+            # In a context of its own: it writes for everybody, not for the request that happened to be the first.
+            self._flusher = asyncio.get_running_loop().create_task(
+                self._flush(), name="pipeline-flush", context=Context()
+            )
 
     def _flush_rest(self) -> None:
         if self._company_over is not None:

@@ -7,15 +7,18 @@ import logging
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from logging.handlers import QueueHandler, RotatingFileHandler
+from logging.handlers import QueueHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from loguru import logger as loguru_logger
 
+from vnpy_core.config.hiding import hider
+from vnpy_core.config.log_file import LogFile
 from vnpy_core.config.settings import LogSettings
 from vnpy_core.errors import ConfigError
 
@@ -31,6 +34,9 @@ _UVICORN = ("uvicorn", "uvicorn.error", "uvicorn.access")
 _CHATTY = ("alembic", "httpx", "uvicorn")  # their INFO tells an operator nothing: a line for each request
 _LOGURU_DEFAULT_SINK = 0
 
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""Of the request that is being answered; every line that is logged meanwhile bears it."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -45,6 +51,8 @@ class _Queue(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         # The arguments may change before they are written; the traceback does not, and is rendered over there.
         record = copy.copy(record)
+        if (request_id := REQUEST_ID.get()) and not hasattr(record, "request_id"):
+            record.request_id = request_id
         if record.args:
             record.msg, record.args = record.getMessage(), None
         return record
@@ -94,20 +102,22 @@ class _Writer:
 _undo: list[Callable[[], None]] = []
 
 
-def configure(settings: LogSettings, log_dir: Path) -> None:
+def configure(settings: LogSettings, log_dir: Path, secrets: Iterable[str] = ()) -> None:
     """Send the log of the whole process to stderr and, by ``settings.file``, to ``log_dir``; again: replaces the first.
 
-    Neither the loop nor the event thread waits for a disk: lines are rendered and written by a thread of their own.
+    Neither the loop nor the event thread waits for a disk: lines are rendered and written by a thread of their own,
+    which takes ``secrets`` out of them, and whatever looks like one.
 
     Raises:
         ConfigError: ``log_dir`` cannot be written.
     """
     shutdown()
+    hide = hider(secrets)
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_formatter(settings.format, colors=sys.stderr.isatty()))
+    console.setFormatter(_formatter(settings.format, hide, colors=sys.stderr.isatty()))
     handlers: list[logging.Handler] = [console]
     if settings.file:
-        handlers.append(_file_handler(settings, log_dir))
+        handlers.append(_file_handler(settings, log_dir, hide))
     source = _Queue()
     root = logging.getLogger()
     before = (root.level, logging.raiseExceptions, threading.excepthook)
@@ -152,16 +162,17 @@ def shutdown() -> None:
         _undo.pop()()
 
 
-def _file_handler(settings: LogSettings, log_dir: Path) -> logging.Handler:
+def _file_handler(settings: LogSettings, log_dir: Path, hide: Callable[[str], str]) -> logging.Handler:
     path = log_dir / LOG_FILE
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
-        handler = RotatingFileHandler(
-            path, maxBytes=settings.file_size_mb << 20, backupCount=settings.file_count, encoding="utf-8"
-        )
+        handler = LogFile(
+            path, size_bytes=settings.file_size_mb << 20, count=settings.file_count, hours=settings.file_hours,
+            days=settings.file_days,
+        )  # fmt: skip
     except OSError as error:
         raise ConfigError(f"the log {path} cannot be written ({error.strerror}): set VNPY_LOG_DIR") from error
-    handler.setFormatter(_formatter(settings.format, colors=False))
+    handler.setFormatter(_formatter(settings.format, hide, colors=False))
     return handler
 
 
@@ -170,11 +181,22 @@ def _shared() -> "list[Processor]":
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(allow=["source"]),
+        structlog.stdlib.ExtraAdder(allow=["source", "request_id", "vt_orderid"]),
     ]
 
 
-def _formatter(kind: str, *, colors: bool) -> logging.Formatter:
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    """Hides secrets in the line as it is written, wherever in the record they were."""
+
+    def __init__(self, hide: Callable[[str], str], **options: Any) -> None:
+        super().__init__(**options)
+        self._hide = hide
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._hide(super().format(record))
+
+
+def _formatter(kind: str, hide: Callable[[str], str], *, colors: bool) -> logging.Formatter:
     if kind == "json":
         last: list[Processor] = [
             structlog.processors.format_exc_info,
@@ -184,7 +206,8 @@ def _formatter(kind: str, *, colors: bool) -> logging.Formatter:
     else:
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=plain)]
-    return structlog.stdlib.ProcessorFormatter(
+    return _Formatter(
+        hide,
         foreign_pre_chain=_shared(),
         processors=[_add_timestamp, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )

@@ -52,6 +52,8 @@ class LogSettings(Section):
     file: Annotated[bool, Field(description="Also into log_dir")] = True
     file_size_mb: Annotated[int, Field(ge=1, description="A new file is begun at this size")] = 20
     file_count: Annotated[int, Field(ge=1, description="Older files that are kept")] = 10
+    file_hours: Annotated[float, Field(ge=0, description="A new file is also begun at this age; 0: at none")] = 24.0
+    file_days: Annotated[float, Field(ge=0, description="Older files of this age are removed; 0: of none")] = 30.0
 
 
 def default_data_dir() -> Path:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vnpy_core.config.logging import REQUEST_ID
 from vnpy_core.errors import CoreError, Invalid, TooManyRequests, Unauthorized
 
 logger = logging.getLogger(__name__)
@@ -183,6 +184,7 @@ class RequestContext:
             (value for name, value in scope["headers"] if name == b"x-request-id" and _SANE_ID.fullmatch(value)), None
         ) or b"%b-%d" % (self._prefix.encode(), next(self._numbers))
         scope["vnpy_core.request_id"] = request_id.decode()
+        REQUEST_ID.set(request_id.decode())
         left = self._max_body_bytes
 
         async def receive_bounded() -> Message:

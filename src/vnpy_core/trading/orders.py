@@ -147,7 +147,8 @@ class OrderService:
             raise Conflict(f"Order {vt_orderid} is not what was asked for.", code="another_order")
         result = settled(intent, outcome, vt_orderid=vt_orderid, reason=reason)
         await self._submission.record([result])
-        logger.warning("Order intent %s: %s %s. %s", intent_id, outcome, vt_orderid or "", reason)
+        about = {"vt_orderid": vt_orderid} if vt_orderid is not None else None
+        logger.warning("Order intent %s: %s %s. %s", intent_id, outcome, vt_orderid or "", reason, extra=about)
         if order is not None:
             self._pipeline.emit(msgspec.structs.replace(order, client_order_id=intent.client_order_id))
         return result
@@ -287,7 +288,7 @@ class OrderService:
             elif isinstance(result, CoreError):
                 errors.append(result)
             elif isinstance(result, Exception):
-                logger.error("The cancel of %s failed", vt_orderid, exc_info=result)
+                logger.error("The cancel of %s failed", vt_orderid, exc_info=result, extra={"vt_orderid": vt_orderid})
                 errors.append(OutcomeUnknown(f"The cancel of {vt_orderid} raised {type(result).__name__}: {result}"))
             elif number == begun - 1 and not ended:
                 errors.append(OutcomeUnknown(f"The cancel of {vt_orderid} was handed over and not answered in time."))

@@ -102,7 +102,13 @@ class Submission:
             self._not_on_disk(intents, error)
         else:
             on_disk.add_done_callback(lambda future: self._on_disk(intents, future))
-        return [await answer for answer in answers]
+        results = [await answer for answer in answers]
+        if logger.isEnabledFor(logging.DEBUG):
+            for intent, result in zip(intents, results, strict=True):
+                if isinstance(result, SubmitResult):
+                    about = {"vt_orderid": result.vt_orderid}
+                    logger.debug("Order intent %s is %s", intent.intent_id, result.vt_orderid, extra=about)
+        return results
 
     def result_of(self, intent: OrderIntent) -> SubmitResult | CoreError:
         """Return what is to be said of an intent now, long after it was answered first, or after a restart."""
@@ -252,7 +258,8 @@ class Submission:
             self.unanswered.discard(intent.intent_id)
             result = call.results[number]
             if isinstance(result, str):
-                logger.warning("Order intent %s was sent after all, as %s", intent.intent_id, result)
+                about = {"vt_orderid": result}
+                logger.warning("Order intent %s was sent after all, as %s", intent.intent_id, result, extra=about)
                 self._record_soon([result])
             elif isinstance(result, CoreError) and not isinstance(result, OutcomeUnknown):
                 await self.record([self._outcome(intent, result)[0]])
