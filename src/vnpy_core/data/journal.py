@@ -4,15 +4,14 @@ One SQLite file in WAL mode, which this process alone writes. Appends, reads and
 two threads.
 """
 
-import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from vnpy_core.data.journal_file import JournalReader, JournalRecord, JournalWriter, Latest, Synchronous, explain
+from vnpy_core.data.journal_thread import JournalThread
 from vnpy_core.errors import Unavailable
 from vnpy_core.events import Event
 
@@ -37,8 +36,8 @@ class Journal:
         self.path = path
         self._writing = JournalWriter(path, synchronous)
         self._reading = JournalReader(path)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal-writer")
-        self._reader = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
+        self._writer = JournalThread("journal-writer")
+        self._reader = JournalThread("journal-reader")
         self._state = "not open"
         self._log_bytes = 0
 
@@ -75,11 +74,10 @@ class Journal:
         """Finish what was asked for and close the file. Closing twice does nothing."""
         if self._state == "open":
             self._state = "closed"
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._reader, self._reading.close)
-            await loop.run_in_executor(self._writer, self._writing.close)
-        self._writer.shutdown(wait=False)
-        self._reader.shutdown(wait=False)
+            await self._reader.run(self._reading.close)
+            await self._writer.run(self._writing.close)
+        self._writer.stop()
+        self._reader.stop()
 
     async def append(self, events: Sequence[Event]) -> None:
         """Write all of ``events`` in one commit, and number them on from ``last_seq`` in their order.
@@ -92,7 +90,7 @@ class Journal:
         self._log_bytes += 12_288 + sum(2 * len(event.payload) for event in events)
         if self._log_bytes > _CHECKPOINT_BYTES:
             self._log_bytes = 0
-            self._reader.submit(self._checkpoint)
+            self._reader.post(self._checkpoint)
 
     async def check(self) -> None:
         """Write something that means nothing, to learn whether writing is possible again.
@@ -144,11 +142,11 @@ class Journal:
             removed += count
         return removed
 
-    async def _on(self, executor: ThreadPoolExecutor, fn: Callable[..., T], *args: object) -> T:
+    async def _on(self, thread: JournalThread, fn: Callable[..., T], *args: object) -> T:
         if self._state != "open":
             raise Unavailable(f"The journal {self.path} is {self._state}.")
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, fn, *args)
+            return await thread.run(fn, *args)
         except sqlite3.Error as error:
             raise Unavailable(f"The journal {self.path} {explain(error)}") from error
 
@@ -157,7 +155,7 @@ class Journal:
             if self._reading.checkpoint() > _LOG_LIMIT_PAGES:
                 # Under steady load the log's end is never reached beside the writing; the little that is left is
                 # moved between two appends, and the log begins anew.
-                self._writer.submit(self._restart_log)
+                self._writer.post(self._restart_log)
         except (sqlite3.Error, Unavailable) as error:  # the log grows until the next attempt, and nothing is lost
             logger.warning("The checkpoint of %s is put off: %s", self.path, error)
 
