@@ -17,6 +17,7 @@ from rich.table import Table
 
 from vnpy_core import __version__
 from vnpy_core.cli_access import token_app, user_app
+from vnpy_core.cli_strategies import strategies_app
 from vnpy_core.config.settings import DEFAULT_FILE, VnPyCoreConfig, load_config
 from vnpy_core.config.template import render_template
 from vnpy_core.data.exporter import export_file
@@ -48,6 +49,7 @@ db_app = typer.Typer(help="See to the SQL database.", no_args_is_help=True)
 app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
 app.add_typer(token_app, name="token")
+app.add_typer(strategies_app, name="strategies")
 
 out = Console()
 err = Console(stderr=True)

@@ -3,10 +3,10 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import RowMapping, and_, delete, func, select
 
 from vnpy_core.data.database import DatabaseManager
 from vnpy_core.data.journal_file import Latest
@@ -15,7 +15,11 @@ from vnpy_core.errors import Invalid, Unavailable
 from vnpy_core.events import decode_fact
 from vnpy_core.models import StrategyVariables, Timestamp
 
+# In vn.py's data file beside the variables: the fills that are counted in them. No attribute can have this name.
+FILLS_KEY = ".fills"
 _NAMES = 100_000
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +86,7 @@ class SavedVariables:
             query = query.where(table.revision < _revision(cursor))
         async with self._database.query_session() as session:
             rows = (await session.execute(query.order_by(table.revision.desc()).limit(limit + 1))).mappings().all()
-        states = [msgspec.convert(dict(row), SavedState) for row in rows[:limit]]
+        states = [_converted(row, SavedState) for row in rows[:limit]]
         return states, f"variables-{states[-1].revision:x}" if len(rows) > limit else None
 
     async def prune(self, keep: int) -> int:
@@ -123,7 +127,12 @@ class SavedVariables:
         )
         async with self._database.session(read_only=True) as session:
             rows = (await session.execute(query)).mappings().all()
-        return [msgspec.convert(dict(row), StrategyVariables) for row in rows]
+        return [_converted(row, StrategyVariables) for row in rows]
+
+
+def _converted(row: RowMapping, kind: type[S]) -> S:
+    # Not dict(row): its keys can be a str's subclass, which msgspec refuses.
+    return msgspec.convert({field: row[field] for field in kind.__struct_fields__}, kind)
 
 
 def _revision(cursor: str) -> int:

@@ -9,10 +9,11 @@ from vnpy.trader import utility
 from vnpy.trader.constant import Direction, Status
 from vnpy.trader.object import OrderData, TradeData
 
+from vnpy_core.data.strategy_variables import FILLS_KEY
 from vnpy_core.engine.event_engine import CoreEventEngine
 from vnpy_core.engine.single_writer import on_event_thread
 from vnpy_core.engine.strategy_base import AnyStrategy
-from vnpy_core.engine.strategy_saving import FILLS_KEY, VariableSaving
+from vnpy_core.engine.strategy_saving import VariableSaving
 from vnpy_core.errors import ConfigError
 from vnpy_core.models import StrategyVariables
 

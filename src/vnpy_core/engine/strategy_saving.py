@@ -10,12 +10,11 @@ import numpy as np
 from vnpy.event import Event
 from vnpy.trader import utility
 
+from vnpy_core.data.strategy_variables import FILLS_KEY
 from vnpy_core.engine.strategy_base import AnyStrategy
 from vnpy_core.engine.strategy_states import FLAGS, StrategyStates
 from vnpy_core.models import Model, StrategyVariables, now_timestamp
 
-# In vn.py's data file beside the variables; no attribute can have this name.
-FILLS_KEY = ".fills"
 SAVE_INTERVAL_S = 5.0
 
 

@@ -7,16 +7,13 @@ import msgspec
 
 from vnpy_core.data.repositories import StrategyRecord
 
-# A spread is a symbol too: vn.py gives its ticks this exchange.
-SPREAD_EXCHANGE = "LOCAL"
-
 
 class SettingFile(msgspec.Struct, frozen=True, kw_only=True):
     """``setting`` and ``data`` are file names in ``.vntrader``; ``symbol_key`` is where an entry has what is traded."""
 
     engine: str
     setting: str
-    data: str | None
+    data: str
     symbol_key: str
 
     def record(self, name: str, entry: Mapping[str, Any]) -> StrategyRecord:
@@ -36,13 +33,11 @@ class SettingFile(msgspec.Struct, frozen=True, kw_only=True):
         """Return what the file has of a strategy."""
         symbols = list(record.symbols)
         value: Any = symbols if self.symbol_key == "vt_symbols" else symbols[0]
-        if self.symbol_key == "spread_name":
-            value = value.removesuffix(f".{SPREAD_EXCHANGE}")
         return {"class_name": record.class_name, self.symbol_key: value, "setting": record.setting}
 
     def _vt_symbols(self, value: Any) -> Sequence[str]:
         if self.symbol_key != "vt_symbols":
-            return [f"{value}.{SPREAD_EXCHANGE}" if self.symbol_key == "spread_name" else str(value)]
+            return [str(value)]
         if not isinstance(value, list) or not value:
             raise ValueError(f"{value!r} is no list of symbols")
         return [str(vt_symbol) for vt_symbol in value]
@@ -58,9 +53,6 @@ SETTING_FILES: Mapping[str, SettingFile] = {
         SettingFile(
             engine="PortfolioStrategy", setting="portfolio_strategy_setting.json",
             data="portfolio_strategy_data.json", symbol_key="vt_symbols",
-        ),
-        SettingFile(
-            engine="SpreadTrading", setting="spread_trading_strategy.json", data=None, symbol_key="spread_name"
         ),
     )
 }  # fmt: skip
