@@ -35,6 +35,7 @@ from vnpy_core.routers.rules import API_PREFIX
 from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
 from vnpy_core.routers.strategy_files import create_strategy_files_router
+from vnpy_core.routers.strategy_log import create_strategy_log_router
 from vnpy_core.routers.system import create_health_router, create_metrics_router, create_system_router
 from vnpy_core.routers.trading import create_trading_router
 from vnpy_core.routers.websocket import WebSocketEndpoint
@@ -77,6 +78,7 @@ def create_app(service: Service) -> Application:
         create_gateway_settings_router(service),
         create_calendar_router(service),
         create_performance_router(service),
+        create_strategy_log_router(service),
         create_strategy_router(service),
         create_strategy_files_router(service),
         create_risk_router(service),

@@ -33,7 +33,8 @@ INTERNAL_TOPICS = frozenset(kind.topic for kind in _INTERNAL_TYPES)
 PUBLIC_FACT_TOPICS: tuple[str, ...] = (
     *(kind.topic for kind in FACTS if kind not in _INTERNAL_TYPES), "alert.resolved",
 )  # fmt: skip
-LOG_TOPICS = ("log", "strategy.log", "algo.log")
+LOG_TOPICS = ("log", "algo.log")
+_STRATEGY_LOG = "strategy.log."
 
 
 class Event(msgspec.Struct, eq=False, gc=False):
@@ -112,7 +113,7 @@ def topic_of(data: Model) -> str:
     if isinstance(data, Bar):
         return f"bar.{data.interval}.{topic_token(data.symbol)}.{data.exchange}"
     if isinstance(data, Log) and data.strategy_name is not None:
-        return "strategy.log"
+        return f"strategy.log.{topic_token(data.strategy_name)}"
     if isinstance(data, Alert) and data.resolved:
         return "alert.resolved"
     return data.topic
@@ -139,7 +140,7 @@ def kind_of(topic: str) -> type[Model] | None:
         return Tick
     if topic.startswith("bar."):
         return Bar
-    return Log if topic in LOG_TOPICS else _FACT_BY_TOPIC.get(topic)
+    return Log if topic in LOG_TOPICS or topic.startswith(_STRATEGY_LOG) else _FACT_BY_TOPIC.get(topic)
 
 
 def decode_fact(topic: str, payload: bytes) -> Model:

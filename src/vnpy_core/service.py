@@ -28,6 +28,7 @@ from vnpy_core.data.opening import open_database
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.recorder import SINK, RecorderThread
+from vnpy_core.data.strategy_logs import StrategyLogs
 from vnpy_core.data.strategy_variables import SavedVariables
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
@@ -109,6 +110,7 @@ class VnPyCoreService:
     saved_variables: SavedVariables
     code: CodeStore
     performance: StrategyPerformance
+    strategy_logs: StrategyLogs
     registry: ServiceRegistry
     access: AccessControl
     alert_desk: AlertDesk
@@ -230,6 +232,10 @@ class VnPyCoreService:
             self.pipeline.subscribe(subscriber)
         if self.cache is not None:
             self.pipeline.subscribe(self.cache.on_events)
+        self.strategy_logs = StrategyLogs(self.database, config.strategies.log_days)
+        self.pipeline.subscribe(self.strategy_logs.on_events)
+        stages.at_stop("logs of strategies", self.strategy_logs.close)
+        stages.own_task(self.strategy_logs.run(), "logs of strategies")
         self.performance, feed = open_performance(config, self.database, self.read_model, self.journal, self.pipeline)
         stages.at_stop("performance", feed.close)
         stages.own_task(feed.run(), "performance")

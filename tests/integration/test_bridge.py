@@ -134,7 +134,7 @@ EVERYTHING: list[tuple[str, Any, str]] = [
     (EVENT_CORE_ALERT, Alert(alert_id="a", severity="critical", summary="", datetime="t"), "alert.raised"),
     (EVENT_TICK, tick(1.0), "tick.rb2501.SHFE"),
     (EVENT_LOG, LogData(msg="m", gateway_name="SIM"), "log"),
-    (EVENT_CTA_LOG, LogData(msg="[demo]  m", gateway_name="CtaStrategy"), "strategy.log"),
+    (EVENT_CTA_LOG, LogData(msg="[demo]  m", gateway_name="CtaStrategy"), "strategy.log.demo"),
     (EVENT_ALGO_LOG, LogData(msg="m", gateway_name="AlgoTrading"), "algo.log"),
 ]  # fmt: skip
 

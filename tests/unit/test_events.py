@@ -94,7 +94,7 @@ def test_topics() -> None:
     assert topic_of(tick("EUR.USD *")) == "tick.EUR%2EUSD%20%2A.SHFE"
     assert topic_of(bar) == "bar.MINUTE.rb2501.SHFE"
     assert topic_of(log()) == "log"
-    assert topic_of(msgspec.structs.replace(log(), strategy_name="demo")) == "strategy.log"
+    assert topic_of(msgspec.structs.replace(log(), strategy_name="my.own")) == "strategy.log.my%2Eown"
     assert topic_of(alert) == "alert.raised"
     assert topic_of(msgspec.structs.replace(alert, resolved=True)) == "alert.resolved"
     assert Event(log(), topic="algo.log").topic == "algo.log"

@@ -1,7 +1,7 @@
 """Strategies: their classes, and the strategies made of them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from vnpy_core.client.connection import segment
@@ -10,6 +10,7 @@ from vnpy_core.enums import StrategyState
 from vnpy_core.models import Strategy
 from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyClass, StrategyPage, Variables
 from vnpy_core.strategies.performance_reports import DailyPage, DailyRow, EquityPage, EquityPoint, Performance
+from vnpy_core.strategy_log import LogLine, LogPage
 
 _Rows = list  # in the class that is a method
 
@@ -89,6 +90,16 @@ class Strategies(Resource[Mode]):
     @operation
     async def variables(self, name: str) -> Mapping[str, Any]:
         return (await self._connection.get(_path(name, "variables"), Variables)).variables
+
+    @listing
+    def log(
+        self, name: str, *, level: str | None = None, start: datetime | None = None, end: datetime | None = None
+    ) -> AsyncIterator[_Rows[LogLine]]:
+        """Iterate over the lines of a strategy's log, the newest first; ``level``: of it and above."""
+        return self._connection.pages(
+            _path(name, "log"), LogPage, lambda page: page.log,
+            level=level, limit=1000, **{"from": start, "to": end},
+        )  # fmt: skip
 
     @operation
     async def performance(

@@ -24,6 +24,7 @@ class StrategySettings(Section):
         float, Field(ge=1, description="Variables that change without a fill are saved this often")
     ] = 5.0
     variables_kept: Annotated[int, Field(ge=1, description="Of each strategy, so many of its saved states")] = 10_000
+    log_days: Annotated[float, Field(gt=0, description="Lines of their logs are kept so long")] = 90.0
     upload: Annotated[
         bool, Field(description="Admins may upload strategy files: code that runs with all the service's rights")
     ] = False

@@ -23,6 +23,7 @@ TOPICS: dict[str, type[Model]] = {
     **{kind.topic: kind for kind in FACTS if kind.topic in PUBLIC_FACT_TOPICS},
     "alert.resolved": Alert,
     **dict.fromkeys(LOG_TOPICS, Log),
+    "strategy.log.{strategy_name}": Log,
     "tick.{symbol}.{exchange}": Tick,
     "bar.{interval}.{symbol}.{exchange}": Bar,
 }

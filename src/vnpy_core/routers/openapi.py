@@ -13,6 +13,7 @@ from vnpy_core.routers import alert_answers, answers, auth_answers, risk_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
 from vnpy_core.routers.rules import Rule, Rules
 from vnpy_core.strategies.performance_reports import DailyPage, EquityPage, Performance
+from vnpy_core.strategy_log import LogPage
 from vnpy_core.trading.calendar_day import CalendarDay
 from vnpy_core.trading.results import AmendResult, Preview, SubmitResult
 from vnpy_core.trading.risk_reports import RiskOverview
@@ -28,7 +29,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.IntentPage, answers.ReconciliationPage, answers.DriftPage, answers.GivenSettingPage,
     answers.SettingForgotten, answers.BatchResult, AmendResult, SubmitResult,
     Preview, Problem,
-    CalendarDay, Performance, DailyPage, EquityPage, models.Download, reports.SystemStatus,
+    CalendarDay, LogPage, Performance, DailyPage, EquityPage, models.Download, reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.RiskState, models.RiskLimits, models.RiskDay, models.KillSwitchReport, RiskOverview, risk_answers.RulePage,
     risk_answers.AlgoPage, risk_answers.AlgoTemplatePage, risk_answers.AlgosStopped,

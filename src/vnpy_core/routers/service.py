@@ -1,6 +1,6 @@
 """What the routers need of the service; VnPyCoreService is one."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
 
@@ -36,6 +36,7 @@ from vnpy_core.security.access import AccessControl
 from vnpy_core.strategies.performance import Page, Span
 from vnpy_core.strategies.performance_reports import DailyPage, EquityPage, Performance
 from vnpy_core.strategy_files import FileDiff, FileSource, FileVersion, StoredFile
+from vnpy_core.strategy_log import LogLine
 from vnpy_core.trading.calendar_day import CalendarDay
 from vnpy_core.trading.drift_sides import Drift
 from vnpy_core.trading.filters import OrderFilter, TradeFilter
@@ -196,6 +197,19 @@ class StrategyPerformance(Protocol):
     def equity(self, names: Sequence[str], span: Span, page: Page) -> EquityPage: ...
 
 
+class StrategyLogs(Protocol):
+    async def page(
+        self,
+        strategy_name: str,
+        *,
+        levels: Collection[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[LogLine]: ...
+
+
 class Risk(Protocol):
     def overview(self) -> RiskOverview: ...
     async def halt(self, scope: str, reason: str, state: TradingState = ...) -> RiskState: ...
@@ -301,6 +315,8 @@ class Service(Protocol):
     def code(self) -> Code: ...
     @property
     def performance(self) -> StrategyPerformance: ...
+    @property
+    def strategy_logs(self) -> StrategyLogs: ...
     @property
     def risk(self) -> Risk: ...
     @property

@@ -25,6 +25,7 @@ from vnpy_core.errors import Unavailable as ServiceUnavailable
 from vnpy_core.models import Alert
 from vnpy_core.routers import examples
 from vnpy_core.routers.answers import GatewayRow
+from vnpy_core.routers.strategy_log import EXAMPLE
 
 
 @pytest.fixture
@@ -226,6 +227,14 @@ async def test_who_one_is_and_the_keys_one_has(core: AsyncVnPyCoreClient, servic
     (listed,) = await core.auth.api_keys()
     assert listed.revoked
     assert await core.auth.sessions() == []
+
+
+async def test_what_a_strategy_has_written(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    service.strategy_logs.lines = EXAMPLE.log * 3
+    assert [line async for line in core.strategies.log("demo", level="INFO")] == EXAMPLE.log * 3
+    later = datetime(2026, 1, 6, tzinfo=UTC)
+    with pytest.raises(NotFound):
+        await anext(core.strategies.log("demo", start=later))
 
 
 async def test_how_strategies_do(core: AsyncVnPyCoreClient, service: MemoryService) -> None:

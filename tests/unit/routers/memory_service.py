@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -60,6 +60,7 @@ from vnpy_core.security.keys import KeyRing
 from vnpy_core.strategies.books import Books, TradingDays
 from vnpy_core.strategies.code_store import CodeStore
 from vnpy_core.strategies.performance import StrategyPerformance
+from vnpy_core.strategy_log import LogLine
 from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.calendar import TradingCalendar, Weekdays
@@ -513,6 +514,33 @@ def _between(rows: Iterable[Any], start: datetime | None, end: datetime | None) 
     return [row for row in rows if first <= row.datetime <= last]
 
 
+class Logs:
+    """Lines of strategies' logs, in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[LogLine] = []
+
+    async def page(
+        self,
+        strategy_name: str,
+        *,
+        levels: Collection[str] | None = None,
+        start: str | None = None,
+        end: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> list[LogLine]:
+        found = [
+            line
+            for line in reversed(self.lines)
+            if line.strategy_name == strategy_name
+            and (levels is None or line.level in levels)
+            and (start or "") <= line.datetime <= (end or "9999")
+            and line.log_id < (before or "g")
+        ]
+        return found[:limit]
+
+
 class MemoryService:
     """Everything that the routers ask for."""
 
@@ -551,6 +579,7 @@ class MemoryService:
         books = Books(costs, TradingDays(TradingCalendar(Weekdays()), UTC))
         self.performance = StrategyPerformance(costs, books)
         self.performance.unready = None
+        self.strategy_logs = Logs()
         event_thread = EventThread(self.engine.call, 1)
         self.algos = AlgoService(AlgoEngine(), event_thread, self.pipeline, self.read_model.algos)
         self.risk_engine = RiskEngine(emit)

@@ -80,7 +80,8 @@ def addresses() -> set[str]:
 
 def test_every_topic_is_in_it_and_no_internal_one() -> None:
     events = {
-        "tick.{symbol}.{exchange}", "bar.{interval}.{symbol}.{exchange}", *PUBLIC_FACT_TOPICS, *LOG_TOPICS,
+        "tick.{symbol}.{exchange}", "bar.{interval}.{symbol}.{exchange}", "strategy.log.{strategy_name}",
+        *PUBLIC_FACT_TOPICS, *LOG_TOPICS,
     }  # fmt: skip
     commands = {f"command.{name}" for name in ("order.submit", "order.cancel", "strategy.start", "strategy.stop")}
     assert addresses() == {"/ws", *events, *commands}
