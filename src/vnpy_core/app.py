@@ -36,6 +36,7 @@ from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
 from vnpy_core.routers.strategy_files import create_strategy_files_router
 from vnpy_core.routers.strategy_log import create_strategy_log_router
+from vnpy_core.routers.strategy_reload import create_strategy_reload_router
 from vnpy_core.routers.system import create_health_router, create_metrics_router, create_system_router
 from vnpy_core.routers.trading import create_trading_router
 from vnpy_core.routers.websocket import WebSocketEndpoint
@@ -80,6 +81,7 @@ def create_app(service: Service) -> Application:
         create_performance_router(service),
         create_strategy_log_router(service),
         create_strategy_router(service),
+        create_strategy_reload_router(service),
         create_strategy_files_router(service),
         create_risk_router(service),
         create_algo_router(service),

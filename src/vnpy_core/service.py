@@ -56,6 +56,7 @@ from vnpy_core.strategies.life import StrategyLife
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.strategies.performance import StrategyPerformance
 from vnpy_core.strategies.performance_feed import open_performance
+from vnpy_core.strategies.reload import StrategyReload
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
 from vnpy_core.trading.closed_days import ClosedDays
@@ -111,6 +112,7 @@ class VnPyCoreService:
     code: CodeStore
     performance: StrategyPerformance
     strategy_logs: StrategyLogs
+    strategy_reload: StrategyReload
     registry: ServiceRegistry
     access: AccessControl
     alert_desk: AlertDesk
@@ -296,6 +298,7 @@ class VnPyCoreService:
         stages.at_stop("event watch", lambda: asyncio.to_thread(watch.stop))
         await self.strategy_life.give_back()
         self.code.attach(host.strategy_code, self.strategies.list)
+        self.strategy_reload = StrategyReload(self.strategies.table, host.strategy_code)
         # Before the gateways connect: they tell again which orders work and what was filled.
         await self.strategies.load_strategies_from_db()
 

@@ -57,3 +57,21 @@ class VersionPage(msgspec.Struct, frozen=True, kw_only=True):
 
     versions: list[FileVersion]
     next_cursor: Annotated[str | None, msgspec.Meta(description="Ask again with it for the next page; null: no more")]
+
+
+class ReloadFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy that goes on as it was, and why."""
+
+    strategy_name: Annotated[str, msgspec.Meta(examples=["demo"])]
+    code: Annotated[str, msgspec.Meta(examples=["strategy_failed"])]
+    detail: str
+    traceback: str | None
+
+
+class ClassReload(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the strategies of a class whose file was imported anew."""
+
+    class_name: Annotated[str, msgspec.Meta(examples=["Breakout"])]
+    module: Annotated[str, msgspec.Meta(examples=["strategies.breakout"])]
+    reloaded: Annotated[list[str], msgspec.Meta(description="Strategies that go on with the new version")]
+    failed: list[ReloadFailure]

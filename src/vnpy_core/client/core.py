@@ -13,6 +13,7 @@ from vnpy_core.client.connection import Connection
 from vnpy_core.client.data import Data
 from vnpy_core.client.mode import Async, Blocking, LoopThread, Mode
 from vnpy_core.client.strategies import Strategies
+from vnpy_core.client.strategy_files import StrategyFiles
 from vnpy_core.client.stream import AsyncStream, OnGap, Stream
 from vnpy_core.client.system import System
 from vnpy_core.client.trading import Trading
@@ -43,6 +44,7 @@ class _Client(Generic[Mode]):
         self.auth: Auth[Mode] = Auth(self._connection, self._thread)
         self.trading: Trading[Mode] = Trading(self._connection, self._thread)
         self.strategies: Strategies[Mode] = Strategies(self._connection, self._thread)
+        self.strategy_files: StrategyFiles[Mode] = StrategyFiles(self._connection, self._thread)
         self.data: Data[Mode] = Data(self._connection, self._thread)
         self.alerts: Alerts[Mode] = Alerts(self._connection, self._thread)
         self.system: System[Mode] = System(self._connection, self._thread)

@@ -10,6 +10,7 @@ from vnpy_core.enums import StrategyState
 from vnpy_core.models import Strategy
 from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyClass, StrategyPage, Variables
 from vnpy_core.strategies.performance_reports import DailyPage, DailyRow, EquityPage, EquityPoint, Performance
+from vnpy_core.strategy_files import ClassReload
 from vnpy_core.strategy_log import LogLine, LogPage
 
 _Rows = list  # in the class that is a method
@@ -76,6 +77,18 @@ class Strategies(Resource[Mode]):
     async def stop(self, name: str) -> Strategy:
         """Stop a strategy and cancel its orders."""
         return await self._connection.call("POST", _path(name, "stop"), Strategy)
+
+    @operation
+    async def reload(self, name: str) -> Strategy:
+        """Go on with its file as it is now; ``Conflict`` with ``extra["traceback"]`` if that raised, and none of it was
+        done."""
+        return await self._connection.call("POST", _path(name, "reload"), Strategy)
+
+    @operation
+    async def reload_class(self, class_name: str) -> ClassReload:
+        """Load a class's file as it is now, for all strategies of it."""
+        path = f"/strategies/classes/{segment(class_name)}/reload"
+        return await self._connection.call("POST", path, ClassReload)
 
     @operation
     async def parameters(self, name: str) -> Mapping[str, Any]:

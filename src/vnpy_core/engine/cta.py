@@ -23,6 +23,7 @@ class CoreCtaEngine(StrategyCommands, Pausing):
     examples_package = "vnpy_ctastrategy.strategies"
     log_event = EVENT_CTA_LOG
     strategy_event = EVENT_CTA_STRATEGY
+    reloads = True
 
     @on_event_thread
     def reset_strategy(self, strategy_name: str, *, zero_pos: bool = False) -> None:

@@ -110,6 +110,10 @@ class CoreEventEngine(EventEngine):
     def unregister_general(self, handler: Handler) -> None:
         self._registry.remove_general(handler)
 
+    def unregister_owner(self, owner: object) -> None:
+        """Unregister every handler that is a method of ``owner``."""
+        self._registry.remove_owner(owner)
+
     def tap(self, type: str, handler: Handler) -> None:
         """Call ``handler`` with each event of ``type``, after all other handlers of it."""
         self._registry.add_tap(type, handler)

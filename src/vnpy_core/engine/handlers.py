@@ -53,6 +53,18 @@ class HandlerTable:
                 self._general.remove(handler)
                 self._rebuild(*self._handlers, *self._taps)
 
+    def remove_owner(self, owner: object) -> None:
+        """Remove every handler that is a method of ``owner``."""
+        with self._lock:
+            event_types = {*self._handlers, *self._taps}
+            for registry in (self._handlers, self._taps):
+                for event_type, registered in list(registry.items()):
+                    registered[:] = [handler for handler in registered if not _is_of(handler, owner)]
+                    if not registered:
+                        del registry[event_type]
+            self._general = [handler for handler in self._general if not _is_of(handler, owner)]
+            self._rebuild(*event_types)
+
     def _add(self, registry: dict[str, list[Handler]], event_type: str, handler: Handler) -> None:
         _refuse_coroutine(handler)
         with self._lock:
@@ -78,6 +90,10 @@ class HandlerTable:
                 self.by_type[event_type] = (*handlers, *general, *taps)
             else:
                 self.by_type.pop(event_type, None)
+
+
+def _is_of(handler: Handler, owner: object) -> bool:
+    return getattr(getattr(handler, "func", handler), "__self__", None) is owner
 
 
 def name_of(handler: Callable[..., Any]) -> str:

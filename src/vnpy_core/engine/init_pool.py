@@ -66,6 +66,7 @@ class InitPool:
         while (task := self._tasks.get()) is not None:
             run, cancel = task
             (cancel if self._closed else run)()
+            del task, run, cancel  # an idle thread must not keep the strategy that it has initialised
             with self._lock:
                 self._waiting -= 1
 

@@ -29,6 +29,7 @@ class CorePortfolioEngine(StrategyCommands, StrategyEngine):  # type: ignore[mis
     log_event = EVENT_PORTFOLIO_LOG
     strategy_event = EVENT_PORTFOLIO_STRATEGY
     reads_anew = False
+    reloads = True
 
     def call_strategy_func(self, strategy: StrategyTemplate, func: Callable[..., Any], params: Any = None) -> None:
         if self.event_engine.in_event_thread:
@@ -90,6 +91,10 @@ class CorePortfolioEngine(StrategyCommands, StrategyEngine):  # type: ignore[mis
         self, kind: type[StrategyTemplate], strategy_name: str, symbols: list[str], setting: dict[str, Any]
     ) -> StrategyTemplate:
         return kind(self, strategy_name, copy.copy(symbols), setting)
+
+    def _hand_over_orders(self, old: StrategyTemplate, made: StrategyTemplate) -> None:
+        made.orders.update(old.orders)
+        made.active_orderids.update(old.active_orderids)
 
     def _symbol_entry(self, strategy: StrategyTemplate) -> dict[str, Any]:
         return {"vt_symbols": list(strategy.vt_symbols)}

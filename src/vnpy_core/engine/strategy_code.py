@@ -1,5 +1,7 @@
 """StrategyCode: the strategy files as the engines have them loaded, whichever engine their classes are for."""
 
+import contextlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any, Protocol
 
 from vnpy_core.engine.class_info import USER_PACKAGE
 from vnpy_core.engine.reimport import Reimport, forget
+from vnpy_core.errors import StrategyFailed
 
 
 class ClassTable(Protocol):
@@ -40,6 +43,30 @@ class StrategyCode:
         made = Reimport(module_of(file_name))
         self._call(lambda: self._take(made.module)).result()
         made.keep()
+
+    def module_defining(self, class_name: str) -> str | None:
+        """Return the name of the module that defines a class, ``None`` if there is no such class. For any thread."""
+        return self.modules_by_class().get(class_name)
+
+    def load_new(self) -> None:
+        """Import the files of the user's folders that are not loaded: new ones, and those that were broken. Blocks.
+
+        One that cannot be imported is passed over.
+        """
+        for folder in sys.modules[USER_PACKAGE].__path__:
+            for file in sorted(Path(folder).glob("*.py")):
+                if module_of(file.name) not in sys.modules and file.stem != "__init__":
+                    with contextlib.suppress(StrategyFailed):
+                        self.load(file.name)
+
+    def import_anew(self, module_name: str) -> Reimport:
+        """Import a module again and offer nothing of it yet. Blocks; see ``Reimport``."""
+        return Reimport(module_name)
+
+    def take(self, made: Reimport) -> None:
+        """Offer the classes of a module that was imported anew, unless it was so again since. Event thread."""
+        if sys.modules.get(made.module.__name__) is made.module:
+            self._take(made.module)
 
     def forget(self, file_name: str) -> None:
         """Offer the classes of a file no longer. Blocks."""

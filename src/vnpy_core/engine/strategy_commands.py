@@ -14,13 +14,14 @@ from vnpy_core.engine.setting_check import checked
 from vnpy_core.engine.single_writer import on_event_thread
 from vnpy_core.engine.strategy_base import AnyStrategy
 from vnpy_core.engine.strategy_checks import check_name
-from vnpy_core.engine.strategy_init import Initialisation, failed
+from vnpy_core.engine.strategy_init import failed
+from vnpy_core.engine.strategy_reload import Reloading
 from vnpy_core.engine.strategy_saving import saveable_variables
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict
 
 
-class StrategyCommands(Initialisation):
+class StrategyCommands(Reloading):
     """Takes vn.py's commands and a few more. Whoever calls one, it runs on the event thread.
 
     What vn.py only logs is raised: ``NotFound`` for an unknown strategy, ``Conflict``, ``Invalid``, and

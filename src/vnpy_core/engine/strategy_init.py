@@ -51,7 +51,7 @@ class Initialisation(OrderOwners):
         """
         outcome: Future[None] = Future()
         outcome.set_running_or_notify_cancel()  # what has begun is not taken back
-        _forward_error(self.event_engine.call(self._begin_init, strategy_name, outcome), outcome)
+        forward_error(self.event_engine.call(self._begin_init, strategy_name, outcome), outcome)
         return outcome
 
     @on_event_thread
@@ -72,8 +72,8 @@ class Initialisation(OrderOwners):
         strategy = self.require_initialisable(name)
         submitted = self._init_pool.submit(self._call_on_init, strategy, outcome)
         if submitted.cancelled():
-            raise _closing()
-        _forward_error(submitted, outcome)
+            raise closing()
+        forward_error(submitted, outcome)
         self.failures.pop(name, None)
         self._restored.discard(name)
         self._initing.add(name)
@@ -86,7 +86,7 @@ class Initialisation(OrderOwners):
             strategy.on_init()
         except BaseException:  # noqa: BLE001 - the edge to the user's code, kept in failures
             shown = traceback.format_exc()
-        _forward_error(self.event_engine.call(self._end_init, strategy, shown, outcome), outcome)
+        forward_error(self.event_engine.call(self._end_init, strategy, shown, outcome), outcome)
 
     def _end_init(self, strategy: AnyStrategy, shown: str | None, outcome: Future[None]) -> None:
         name = strategy.strategy_name
@@ -148,16 +148,16 @@ def failed(name: str, what: str, shown: str) -> StrategyFailed:
     return StrategyFailed(f"Strategy {name!r}: {what} raised {last}", traceback=shown)
 
 
-def _closing() -> Conflict:
+def closing() -> Conflict:
     return Conflict("The engine is being closed.", code="closing")
 
 
-def _forward_error(done: Future[None], outcome: Future[None]) -> None:
+def forward_error(done: Future[None], outcome: Future[None]) -> None:
     """Let ``outcome`` fail as ``done`` does."""
 
     def forward(finished: Future[None]) -> None:
         if finished.cancelled():
-            outcome.set_exception(_closing())
+            outcome.set_exception(closing())
         elif (error := finished.exception()) is not None:
             outcome.set_exception(error)
 

@@ -38,6 +38,7 @@ _SCHEMAS: tuple[type, ...] = (
     models.Log, models.Alert, messages.Subscribe, messages.Unsubscribe, messages.Ping, messages.Ack, messages.Pong,
     messages.Gap, messages.Failure,
     strategy_files.FilePage, strategy_files.VersionPage, strategy_files.FileSource, strategy_files.FileDiff,
+    strategy_files.ClassReload,
     auth_answers.Tokens, auth_answers.Me, auth_answers.Ticket, auth_answers.User, auth_answers.UserPage,
     auth_answers.ApiKey, auth_answers.NewApiKey, auth_answers.ApiKeyPage, auth_answers.Session,
     auth_answers.LoginSessionPage, auth_answers.TotpSecret, auth_answers.AuditPage, auth_answers.Done,

@@ -35,7 +35,7 @@ from vnpy_core.routers.pages import Table
 from vnpy_core.security.access import AccessControl
 from vnpy_core.strategies.performance import Page, Span
 from vnpy_core.strategies.performance_reports import DailyPage, EquityPage, Performance
-from vnpy_core.strategy_files import FileDiff, FileSource, FileVersion, StoredFile
+from vnpy_core.strategy_files import ClassReload, FileDiff, FileSource, FileVersion, StoredFile
 from vnpy_core.strategy_log import LogLine
 from vnpy_core.trading.calendar_day import CalendarDay
 from vnpy_core.trading.drift_sides import Drift
@@ -197,6 +197,11 @@ class StrategyPerformance(Protocol):
     def equity(self, names: Sequence[str], span: Span, page: Page) -> EquityPage: ...
 
 
+class Reload(Protocol):
+    async def strategy(self, name: str) -> Strategy: ...
+    async def of_class(self, class_name: str) -> ClassReload: ...
+
+
 class StrategyLogs(Protocol):
     async def page(
         self,
@@ -317,6 +322,8 @@ class Service(Protocol):
     def performance(self) -> StrategyPerformance: ...
     @property
     def strategy_logs(self) -> StrategyLogs: ...
+    @property
+    def strategy_reload(self) -> Reload: ...
     @property
     def risk(self) -> Risk: ...
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from types import ModuleType
 from typing import Any, Protocol
 
 from vnpy_core.data.repositories import StrategyRecord
@@ -13,8 +14,8 @@ ENGINE_NAME = "CtaStrategy"
 
 
 class StrategyHost(Protocol):
-    """An engine that strategies run in. Everything but ``describe_…``, ``broken_files`` and ``init_strategy`` is for
-    the event thread.
+    """An engine that strategies run in. Everything but ``describe_…``, ``broken_files``, ``classes_in`` and what
+    returns a future is for the event thread.
 
     A strategy's life: ``add_strategy`` makes it of its class, ADDED. ``init_strategy`` runs ``on_init`` on a thread of
     its own, INITING, then restores its saved variables and subscribes its symbols: INITED. It gets events from then on
@@ -49,6 +50,12 @@ class StrategyHost(Protocol):
         ...
 
     def init_strategy(self, strategy_name: str) -> Future[None]: ...
+    def classes_in(self, module: ModuleType) -> Mapping[str, type[Any]]: ...
+
+    def replace_strategy(self, strategy_name: str, kind: type[Any]) -> Future[None]:
+        """Let the strategy go on as an instance of ``kind``; if the future fails, it goes on as it is."""
+        ...
+
     def start_strategy(self, strategy_name: str) -> None: ...
     def stop_strategy(self, strategy_name: str) -> None: ...
     def edit_strategy(self, strategy_name: str, setting: Mapping[str, Any]) -> None: ...

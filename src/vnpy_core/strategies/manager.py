@@ -51,6 +51,10 @@ class RedFireStrategyManager:
     # -- what there is
 
     @property
+    def table(self) -> StrategyTable:
+        return self._table
+
+    @property
     def engines(self) -> Sequence[str]:
         """The names of the engines that strategies can be added to."""
         return self._hosts.names

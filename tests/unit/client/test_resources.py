@@ -133,6 +133,31 @@ async def test_gateways_and_subscriptions(core: AsyncVnPyCoreClient, service: Me
     assert await core.trading.unsubscribe(["rb2501.SHFE"], "SIM") == [asked]
 
 
+async def test_strategy_files_from_the_first_version_to_the_end(core: AsyncVnPyCoreClient) -> None:
+    files = core.strategy_files
+    first = await files.upload("breakout.py", "class Breakout: ...\n", "first", replaces=0)
+    assert (first.version, first.classes, first.comment) == (1, ["Breakout"], "first")
+    with pytest.raises(Invalid) as refused:
+        await files.upload("breakout.py", "class Breakout")
+    assert refused.value.code == "syntax_error"
+    await files.upload("breakout.py", "class Breakout: pass\n")
+    assert "+class Breakout: pass" in (await files.diff("breakout.py")).diff
+    assert (await files.diff("breakout.py", 0, 1)).from_version == 0
+    assert (await files.rollback("breakout.py", 1, "better")).restores == 1
+    assert [one.version async for one in files.versions("breakout.py")] == [3, 2, 1]
+    assert (await files.get("breakout.py")).source == (await files.get("breakout.py", 1)).source
+    assert [one.used_by async for one in files.list()] == [[]]
+    assert (await files.delete("breakout.py")).deleted
+    with pytest.raises(NotFound):
+        await files.get("breakout.py")
+
+
+async def test_code_is_reloaded(core: AsyncVnPyCoreClient) -> None:
+    await core.strategies.add("DoubleMaStrategy", "demo", "rb2501.SHFE")
+    assert (await core.strategies.reload("demo")).strategy_name == "demo"
+    assert (await core.strategies.reload_class("DoubleMaStrategy")).reloaded == ["demo"]
+
+
 async def test_a_strategy_from_its_class_to_its_end(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
     strategies = core.strategies
     (known,) = await strategies.classes()

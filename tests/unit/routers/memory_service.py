@@ -60,6 +60,7 @@ from vnpy_core.security.keys import KeyRing
 from vnpy_core.strategies.books import Books, TradingDays
 from vnpy_core.strategies.code_store import CodeStore
 from vnpy_core.strategies.performance import StrategyPerformance
+from vnpy_core.strategy_files import ClassReload
 from vnpy_core.strategy_log import LogLine
 from vnpy_core.trading.algos import AlgoService
 from vnpy_core.trading.amendments import Amendments
@@ -384,6 +385,23 @@ class Strategies:
         return self.get(name).variables
 
 
+class Reload:
+    """Replaces nothing; a strategy of class Broken fails."""
+
+    def __init__(self, strategies: Strategies) -> None:
+        self._strategies = strategies
+
+    async def strategy(self, name: str) -> Strategy:
+        if self._strategies.get(name).class_name == "Broken":
+            raise StrategyFailed("Its on_init raised.", traceback="Traceback …\nValueError: broken")
+        return self._strategies.get(name)
+
+    async def of_class(self, class_name: str) -> ClassReload:
+        self._strategies.class_detail(class_name)
+        names = [one.strategy_name for one in self._strategies.list() if one.class_name == class_name]
+        return ClassReload(class_name=class_name, module="strategies.it", reloaded=names, failed=[])
+
+
 class RiskFront:
     """Lets the guard's facts be told."""
 
@@ -580,6 +598,7 @@ class MemoryService:
         self.performance = StrategyPerformance(costs, books)
         self.performance.unready = None
         self.strategy_logs = Logs()
+        self.strategy_reload = Reload(self.strategies)
         event_thread = EventThread(self.engine.call, 1)
         self.algos = AlgoService(AlgoEngine(), event_thread, self.pipeline, self.read_model.algos)
         self.risk_engine = RiskEngine(emit)

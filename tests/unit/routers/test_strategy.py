@@ -53,6 +53,17 @@ async def test_a_strategy_that_raises_is_answered_with_its_traceback(api: Api) -
     assert "ValueError: broken" in failed["traceback"]
 
 
+async def test_code_is_reloaded_for_one_and_for_all(api: Api) -> None:
+    await api.send("POST", "/strategies", DEMO, 201)
+    assert (await api.send("POST", "/strategies/demo/reload"))["strategy_name"] == "demo"
+    assert (await api.send("POST", "/strategies/classes/DoubleMaStrategy/reload"))["reloaded"] == ["demo"]
+    await api.send("POST", "/strategies", DEMO | {"strategy_name": "b", "class_name": "Broken"}, 201)
+    failed = await api.send("POST", "/strategies/b/reload", expect=409)
+    assert (failed["code"], "ValueError: broken" in failed["traceback"]) == ("strategy_failed", True)
+    for path in ("/strategies/nobody/reload", "/strategies/classes/Nobody/reload"):
+        await api.send("POST", path, expect=404)
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
