@@ -40,8 +40,8 @@ def test_a_kill_changes_no_number(service: Start, tmp_path: Path) -> None:
 
     core.kill()
     core = service()
-    after = eventually(lambda: core.http.get(PATH).status_code == 200 and core.get(PATH), what="fills were read")
-    assert without_prices(after) == before
+    eventually(lambda: core.http.get(PATH).status_code == 200, what="fills were read")
+    assert without_prices(core.get(PATH)) == before
     core.call("POST", "/api/v1/strategies/EveryTick/start", status=(200, 409))
     if core.get("/api/v1/strategies/EveryTick")["state"] != "TRADING":
         eventually(lambda: core.http.post("/api/v1/strategies/EveryTick/init").status_code in (200, 409))

@@ -1,6 +1,7 @@
 """PerformanceFeed: fills the books of strategies' performance: once from what is recorded, then as things happen."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ class PerformanceFeed:
         self._ticks = ticks
         self._is_filled = False
         self._refill = asyncio.Event()
+        self._new_symbol = asyncio.Event()
         self._unknown: dict[str, list[Event]] = {}
         self._loaded = False
         pipeline.subscribe(self._on_events)
@@ -183,14 +185,21 @@ class PerformanceFeed:
     def _value(self, vt_symbol: str) -> None:
         """Take the price of a symbol that nobody was interested in so far."""
         closes, tick = self._books.closes.get(vt_symbol), self._ticks.get(vt_symbol)
-        if closes is not None and not closes.days and tick is not None and isinstance(tick.data, Tick):
+        if closes is None or closes.days:
+            return
+        if tick is not None and isinstance(tick.data, Tick):
             self._books.take_tick(tick.data)
+        # Its size is to be known at the next start, before a gateway tells it again.
+        self._new_symbol.set()
 
     # -- what is kept
 
     async def _save_all(self) -> None:
         while True:
-            await asyncio.sleep(SAVE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SAVE_S):
+                    await self._new_symbol.wait()
+            self._new_symbol.clear()
             await self._save()
 
     async def _save(self) -> None:
