@@ -34,6 +34,7 @@ from vnpy_core.routers.risk import create_risk_router
 from vnpy_core.routers.rules import API_PREFIX
 from vnpy_core.routers.service import Service
 from vnpy_core.routers.strategy import create_strategy_router
+from vnpy_core.routers.strategy_desk import create_strategy_desk_router
 from vnpy_core.routers.strategy_files import create_strategy_files_router
 from vnpy_core.routers.strategy_log import create_strategy_log_router
 from vnpy_core.routers.strategy_reload import create_strategy_reload_router
@@ -83,6 +84,7 @@ def create_app(service: Service) -> Application:
         create_strategy_router(service),
         create_strategy_reload_router(service),
         create_strategy_files_router(service),
+        create_strategy_desk_router(service),
         create_risk_router(service),
         create_algo_router(service),
         create_data_router(service),

@@ -1,7 +1,7 @@
 """What the service says of itself: liveness, readiness, status. Shapes of answers, never facts."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -229,3 +229,44 @@ class ChannelTest(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str, msgspec.Meta(examples=["ops"])]
     delivered: bool
     detail: Annotated[str | None, msgspec.Meta(description="Why it was not taken")] = None
+
+
+class SavedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy's variables were saved as, ``pos`` among them. ``removed``: one of its name was removed then."""
+
+    revision: Annotated[int, msgspec.Meta(description="Grows with every save")]
+    datetime: Timestamp
+    variables: Mapping[str, Any]
+    removed: bool = False
+
+
+class StrategyError(msgspec.Struct, frozen=True, kw_only=True):
+    """What went wrong with a strategy: its code raised (``FAILED``), or kept the event thread (``SLOW``)."""
+
+    kind: Literal["FAILED", "SLOW"]
+    datetime: Timestamp
+    summary: str
+    traceback: Annotated[str, msgspec.Meta(description="Of the exception; if SLOW, where the code was")]
+    callback: str | None = None
+    took_s: Annotated[
+        float | None, msgspec.Meta(description="How long the callback took; null while it goes on")
+    ] = None
+
+
+class PositionStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy's ``pos`` beside its recorded trades. ``difference`` is ``pos`` less ``traded`` and ``beyond_trades``.
+
+    ``UNCHECKED``: the recorded trades cannot be read now.
+    """
+
+    strategy_name: str
+    state: Annotated[Literal["AGREES", "DIFFERS", "UNCHECKED"], msgspec.Meta(examples=["AGREES"])]
+    pos: float
+    traded: Annotated[float | None, msgspec.Meta(description="Bought less sold, by all trades on record")] = None
+    beyond_trades: Annotated[
+        float | None, msgspec.Meta(description="What it began with, or somebody accepted, beside its trades")
+    ] = None
+    difference: float | None = None
+    set_by: Annotated[str | None, msgspec.Meta(description="Who said what is beyond its trades")] = None
+    set_at: Timestamp | None = None
+    detail: str | None = None

@@ -29,6 +29,7 @@ from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.recorder import SINK, RecorderThread
 from vnpy_core.data.strategy_logs import StrategyLogs
+from vnpy_core.data.strategy_positions import TradedPositions
 from vnpy_core.data.strategy_variables import SavedVariables
 from vnpy_core.data.tick_recorder import HistoryRecorder
 from vnpy_core.engine import runtime
@@ -52,6 +53,8 @@ from vnpy_core.security.access import AccessControl
 from vnpy_core.stages import Stages
 from vnpy_core.strategies.code_store import CodeStore, open_code_store
 from vnpy_core.strategies.demo import add_demo
+from vnpy_core.strategies.desk import StrategyDesk
+from vnpy_core.strategies.host import ENGINE_NAME
 from vnpy_core.strategies.life import StrategyLife
 from vnpy_core.strategies.manager import RedFireStrategyManager
 from vnpy_core.strategies.performance import StrategyPerformance
@@ -108,6 +111,7 @@ class VnPyCoreService:
     life: GatewayLife
     strategies: RedFireStrategyManager
     strategy_life: StrategyLife
+    strategy_desk: StrategyDesk
     saved_variables: SavedVariables
     code: CodeStore
     performance: StrategyPerformance
@@ -293,6 +297,11 @@ class VnPyCoreService:
         self.strategy_life = StrategyLife(
             config.strategies, host.strategy_hosts, host.cta, event_thread, self.saved_variables, self.pipeline,
             self.read_model,
+        )  # fmt: skip
+        self.strategy_desk = StrategyDesk(
+            self.strategies, host.cta, self.saved_variables, self.strategy_life.alerts,
+            TradedPositions(self.database, ENGINE_NAME), self.recorder,
+            check_positions=config.strategies.check_positions,
         )  # fmt: skip
         watch = host.watch_callbacks(asyncio.get_running_loop(), self.strategy_life.alerts.on_slow)
         stages.at_stop("event watch", lambda: asyncio.to_thread(watch.stop))

@@ -31,9 +31,14 @@ T = TypeVar("T")
 class Client:
     """vn.py's event and main engine with one SimGateway; ``events`` holds all that arrived, in order."""
 
-    def __init__(self, name: str = "SIM", event_engine: EventEngine | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "SIM",
+        event_engine: EventEngine | None = None,
+        engines: Callable[[EventEngine], MainEngine] = MainEngine,
+    ) -> None:
         self.event_engine = event_engine or EventEngine(0.05)  # type: ignore[arg-type] # its timer is joined at the end
-        self.main = MainEngine(self.event_engine)
+        self.main = engines(self.event_engine)
         gateway = self.main.add_gateway(SimGateway, name)
         assert isinstance(gateway, SimGateway)
         self.gateway = gateway

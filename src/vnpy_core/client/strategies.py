@@ -2,13 +2,15 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from vnpy_core.client.connection import segment
 from vnpy_core.client.mode import Mode, Resource, listing, operation
 from vnpy_core.enums import StrategyState
 from vnpy_core.models import Strategy
+from vnpy_core.reports import PositionStanding, SavedState, StrategyError
 from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyClass, StrategyPage, Variables
+from vnpy_core.routers.strategy_answers import SavedStatePage, StrategyErrorPage
 from vnpy_core.strategies.performance_reports import DailyPage, DailyRow, EquityPage, EquityPoint, Performance
 from vnpy_core.strategy_files import ClassReload
 from vnpy_core.strategy_log import LogLine, LogPage
@@ -27,6 +29,13 @@ class Strategies(Resource[Mode]):
     async def strategy_class(self, class_name: str, *, engine: str | None = None) -> StrategyClass:
         path = f"/strategies/classes/{segment(class_name)}"
         return await self._connection.get(path, StrategyClass, engine=engine)
+
+    @listing
+    def variables_history(self, name: str) -> AsyncIterator["list[SavedState]"]:
+        """Iterate over what a strategy's variables were saved as, the newest first."""
+        return self._connection.pages(
+            _path(name, "variables", "history"), SavedStatePage, lambda page: page.history, limit=1000
+        )
 
     @listing
     def list(
@@ -89,6 +98,54 @@ class Strategies(Resource[Mode]):
         """Load a class's file as it is now, for all strategies of it."""
         path = f"/strategies/classes/{segment(class_name)}/reload"
         return await self._connection.call("POST", path, ClassReload)
+
+    @operation
+    async def pause(self, name: str) -> Strategy:
+        """Let only those orders of a strategy pass that reduce its position."""
+        return await self._connection.call("POST", _path(name, "pause"), Strategy)
+
+    @operation
+    async def resume(self, name: str) -> Strategy:
+        """Let all orders of a paused strategy pass again."""
+        return await self._connection.call("POST", _path(name, "resume"), Strategy)
+
+    @operation
+    async def reset(self, name: str, *, zero_pos: bool = False) -> Strategy:
+        """Make a strategy anew with its setting; of its variables ``pos`` alone is kept, unless it is to be 0."""
+        return await self._connection.call("POST", _path(name, "reset"), Strategy, body={"zero_pos": zero_pos})
+
+    @operation
+    async def clone(
+        self,
+        name: str,
+        strategy_name: str,
+        *,
+        vt_symbols: Sequence[str] | None = None,
+        setting: Mapping[str, Any] | None = None,
+        auto_start: bool = False,
+    ) -> Strategy:
+        """Add another strategy of the same class, symbols and setting, but for what is given."""
+        body = {
+            "strategy_name": strategy_name, "vt_symbols": vt_symbols, "setting": setting or {}, "auto_start": auto_start
+        }  # fmt: skip
+        return await self._connection.call("POST", _path(name, "clone"), Strategy, body=body)
+
+    @operation
+    async def errors(self, name: str) -> Sequence[StrategyError]:
+        """Return what went wrong with a strategy since the service was started, the newest first."""
+        return (await self._connection.get(_path(name, "errors"), StrategyErrorPage)).errors
+
+    @operation
+    async def position(self, name: str) -> PositionStanding:
+        """Compare a strategy's pos with its recorded trades."""
+        return await self._connection.get(_path(name, "position"), PositionStanding)
+
+    @operation
+    async def accept_position(self, name: str, keep: Literal["pos", "trades"]) -> PositionStanding:
+        """Say which is right, a strategy's pos or its recorded trades."""
+        return await self._connection.call(
+            "POST", _path(name, "position", "accept"), PositionStanding, body={"keep": keep}
+        )
 
     @operation
     async def parameters(self, name: str) -> Mapping[str, Any]:

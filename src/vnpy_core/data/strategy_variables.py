@@ -2,8 +2,8 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import RowMapping, and_, delete, func, select
@@ -13,7 +13,8 @@ from vnpy_core.data.journal_file import Latest
 from vnpy_core.data.tables import strategy_variables
 from vnpy_core.errors import Invalid, Unavailable
 from vnpy_core.events import decode_fact
-from vnpy_core.models import StrategyVariables, Timestamp
+from vnpy_core.models import StrategyVariables
+from vnpy_core.reports import SavedState
 
 # In vn.py's data file beside the variables: the fills that are counted in them. No attribute can have this name.
 FILLS_KEY = ".fills"
@@ -22,15 +23,6 @@ _NAMES = 100_000
 S = TypeVar("S", bound=msgspec.Struct)
 
 _log = logging.getLogger(__name__)
-
-
-class SavedState(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy's variables were saved as, ``pos`` among them. ``removed``: one of its name was removed then."""
-
-    revision: Annotated[int, msgspec.Meta(description="Grows with every save")]
-    datetime: Timestamp
-    variables: Mapping[str, Any]
-    removed: bool = False
 
 
 class LatestFacts(Protocol):

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from vnpy_core import models, reports, strategy_files
 from vnpy_core.bus import messages
 from vnpy_core.enums import Scope
-from vnpy_core.routers import alert_answers, answers, auth_answers, risk_answers
+from vnpy_core.routers import alert_answers, answers, auth_answers, risk_answers, strategy_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
 from vnpy_core.routers.rules import Rule, Rules
 from vnpy_core.strategies.performance_reports import DailyPage, EquityPage, Performance
@@ -25,6 +25,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.OrderPage, answers.TradePage, answers.PositionPage, answers.AccountPage, answers.ContractPage,
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
+    strategy_answers.SavedStatePage, strategy_answers.StrategyErrorPage, reports.PositionStanding,
     answers.ClassPage, answers.ServicePage, answers.SessionPage, answers.SessionEnded,
     answers.IntentPage, answers.ReconciliationPage, answers.DriftPage, answers.GivenSettingPage,
     answers.SettingForgotten, answers.BatchResult, AmendResult, SubmitResult,

@@ -30,7 +30,17 @@ from vnpy_core.models import (
     Strategy,
     Tick,
 )
-from vnpy_core.reports import ChannelStatus, ChannelTest, Liveness, Readiness, RuleStatus, SystemStatus
+from vnpy_core.reports import (
+    ChannelStatus,
+    ChannelTest,
+    Liveness,
+    PositionStanding,
+    Readiness,
+    RuleStatus,
+    SavedState,
+    StrategyError,
+    SystemStatus,
+)
 from vnpy_core.routers.pages import Table
 from vnpy_core.security.access import AccessControl
 from vnpy_core.strategies.performance import Page, Span
@@ -215,6 +225,24 @@ class StrategyLogs(Protocol):
     ) -> list[LogLine]: ...
 
 
+class Desk(Protocol):
+    async def pause(self, name: str) -> Strategy: ...
+    async def resume(self, name: str) -> Strategy: ...
+    async def reset(self, name: str, *, zero_pos: bool) -> Strategy: ...
+    async def clone(
+        self,
+        name: str,
+        strategy_name: str,
+        vt_symbols: Sequence[str] | None,
+        setting: Mapping[str, Any],
+        auto_start: bool,
+    ) -> Strategy: ...
+    async def history(self, name: str, cursor: str | None, limit: int) -> tuple[list[SavedState], str | None]: ...
+    def errors(self, name: str) -> list[StrategyError]: ...
+    async def position(self, name: str) -> PositionStanding: ...
+    async def accept_position(self, name: str, keep: Literal["pos", "trades"], *, by: str) -> PositionStanding: ...
+
+
 class Risk(Protocol):
     def overview(self) -> RiskOverview: ...
     async def halt(self, scope: str, reason: str, state: TradingState = ...) -> RiskState: ...
@@ -324,6 +352,8 @@ class Service(Protocol):
     def strategy_logs(self) -> StrategyLogs: ...
     @property
     def strategy_reload(self) -> Reload: ...
+    @property
+    def strategy_desk(self) -> Desk: ...
     @property
     def risk(self) -> Risk: ...
     @property

@@ -3,32 +3,19 @@
 import logging
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
 
 import msgspec
 
 from vnpy_core.engine.event_watch import SlowCallback
 from vnpy_core.enums import StrategyState
 from vnpy_core.events import Event
-from vnpy_core.models import Alert, Strategy, Timestamp, now_timestamp
+from vnpy_core.models import Alert, Strategy, now_timestamp
+from vnpy_core.reports import StrategyError
 from vnpy_core.strategies.host import Publisher
 
 _KEPT = 50
 
 logger = logging.getLogger(__name__)
-
-
-class StrategyError(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong with a strategy: its code raised (``FAILED``), or kept the event thread (``SLOW``)."""
-
-    kind: Literal["FAILED", "SLOW"]
-    datetime: Timestamp
-    summary: str
-    traceback: Annotated[str, msgspec.Meta(description="Of the exception; if SLOW, where the code was")]
-    callback: str | None = None
-    took_s: Annotated[
-        float | None, msgspec.Meta(description="How long the callback took; null while it goes on")
-    ] = None
 
 
 class StrategyAlerts:

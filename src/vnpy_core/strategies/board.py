@@ -100,4 +100,5 @@ def _without_engine(record: StrategyRecord, state: StrategyState, error: str | N
         variables={},
         error=error,
         desired_state=record.desired_state,
+        paused=record.paused,
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from vnpy_core.enums import StrategyState
@@ -20,13 +20,15 @@ class BringUp:
         self._table = table
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self) -> None:
+    def begin(self, require_sound: Callable[[str], Awaitable[None]], *names: str) -> None:
+        """Begin with ``names``, or with all; one that ``require_sound`` raises for stays as it is."""
         for name, record in self._table.records.items():
-            if name not in self._table.unloaded and record.desired_state in (
-                StrategyState.INITED,
-                StrategyState.TRADING,
+            if (
+                (not names or name in names)
+                and name not in self._table.unloaded
+                and record.desired_state in (StrategyState.INITED, StrategyState.TRADING)
             ):
-                self._spawn(self._bring_up(name))
+                self._spawn(self._bring_up(name, require_sound))
 
     async def settled(self) -> None:
         """Wait until every strategy is in its desired state or has failed."""
@@ -48,10 +50,11 @@ class BringUp:
         host = self._table.host(name)
         return await self._told_after(name, self._table.hosts.run(lambda: host.start_strategy(name)))
 
-    async def _bring_up(self, name: str) -> None:
+    async def _bring_up(self, name: str, require_sound: Callable[[str], Awaitable[None]]) -> None:
         table = self._table
         try:
             async with table.lock(name):
+                await require_sound(name)
                 outcome = self.init(name)
             await self.initialised(name, outcome)
             async with table.lock(name):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vnpy_core.data.repositories import StrategyRecord
 from vnpy_core.enums import StrategyState
@@ -88,6 +88,20 @@ class StrategyHost(Protocol):
         An owner is what follows the engine's name in an order's reference.
         """
         ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """An engine that can hold back what would open a position. On the event thread."""
+
+    def set_paused(self, strategy_name: str, paused: bool) -> None: ...
+
+
+@runtime_checkable
+class Resettable(Protocol):
+    """An engine that can make a strategy anew. On the event thread."""
+
+    def reset_strategy(self, strategy_name: str, *, zero_pos: bool = False) -> None: ...
 
 
 class StrategyStore(Protocol):

@@ -1,6 +1,6 @@
 """RedFireStrategyManager: which strategies there are, what each is to do, and that it does so again after a restart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -45,14 +45,19 @@ class RedFireStrategyManager:
         self._board = StrategyBoard(pipeline, timeout_s, self._hosts.names)
         self._table = StrategyTable(self._hosts, repository, pipeline, self._board)
         self._bring_up = BringUp(self._table)
+        self.require_sound: Callable[[str], Awaitable[None]] = _nothing
+        """Raises ``Conflict`` for a strategy that must not begin as it is; asked before each initialisation."""
+        self.on_removed: Callable[[str], Awaitable[None]] = _nothing
         self._read_model = read_model
         self._loaded = False
 
-    # -- what there is
-
     @property
     def table(self) -> StrategyTable:
+        """For what else is done with strategies; their locks are there."""
         return self._table
+
+    # -- what there is
+
 
     @property
     def engines(self) -> Sequence[str]:
@@ -158,6 +163,7 @@ class RedFireStrategyManager:
                     await table.insert(record)
                     raise
         await self._board.until_gone(name)
+        await self.on_removed(name)
 
     async def init(self, name: str) -> Strategy:
         """Return when ``on_init`` is done, however long that takes. One that could not be loaded is loaded first.
@@ -173,6 +179,7 @@ class RedFireStrategyManager:
                 await table.load(record)
             host = table.host(name)
             await self._hosts.run(lambda: host.require_initialisable(name))
+            await self.require_sound(name)
             async with table.or_as_before(name):
                 await table.want(name, StrategyState.TRADING if record.auto_start else StrategyState.INITED)
             outcome = self._bring_up.init(name)
@@ -258,7 +265,11 @@ class RedFireStrategyManager:
         """Begin to bring each strategy to its desired state, side by side; ``settled`` waits for the end of that."""
         if not self._loaded:
             await self.load_strategies_from_db()
-        self._bring_up.begin()
+        self._bring_up.begin(self.require_sound)
+
+    def bring_up_again(self, name: str) -> None:
+        """Begin to bring one strategy to its desired state that was held back; ``settled`` waits for that too."""
+        self._bring_up.begin(self.require_sound, name)
 
     async def settled(self) -> None:
         """Wait until every strategy that ``restore`` has begun with is in its desired state or has failed."""
@@ -267,3 +278,6 @@ class RedFireStrategyManager:
     async def close(self) -> None:
         """Bring up no more strategies."""
         await self._bring_up.close()
+
+
+async def _nothing(name: str) -> None: ...

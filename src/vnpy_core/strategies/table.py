@@ -14,7 +14,7 @@ from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, CoreError, NotFound, OutcomeUnknown, Unavailable
 from vnpy_core.models import Strategy
 from vnpy_core.strategies.board import StrategyBoard
-from vnpy_core.strategies.host import Known, Publisher, StrategyHost, StrategyStore
+from vnpy_core.strategies.host import Known, Pausable, Publisher, StrategyHost, StrategyStore
 from vnpy_core.strategies.hosts import Hosts
 from vnpy_core.strategies.recovery import earlier_orders, gone, records_of
 from vnpy_core.strategies.setting_files import settings_of
@@ -70,6 +70,8 @@ class StrategyTable:
             host = self.hosts[record.engine]
             host.add_strategy(record.class_name, name, record.symbols, record.setting, saved=True)
             host.set_plan(name, record.auto_start, record.desired_state)
+            if record.paused and isinstance(host, Pausable):
+                host.set_paused(name, True)
 
         try:
             await self.hosts.run(add, patient=True)

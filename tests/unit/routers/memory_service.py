@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
@@ -52,8 +52,8 @@ from vnpy_core.monitoring.alerts.administration import AlertAdministration
 from vnpy_core.monitoring.alerts.desk import AlertDesk
 from vnpy_core.monitoring.metrics import status_metrics, strategy_metrics
 from vnpy_core.monitoring.registry import MetricsRegistry
-from vnpy_core.reports import Liveness, Readiness, SystemStatus
-from vnpy_core.routers import examples, risk_examples
+from vnpy_core.reports import Liveness, PositionStanding, Readiness, SavedState, StrategyError, SystemStatus
+from vnpy_core.routers import examples, risk_examples, strategy_answers
 from vnpy_core.routers.reconciliation import DRIFT, EXAMPLE
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
@@ -290,6 +290,52 @@ class Life:
 def _require_engine(engine: str | None) -> None:
     if engine not in (None, "CtaStrategy", "PortfolioStrategy"):
         raise NotFound(f"There is no strategy engine {engine!r}.", code="unknown_engine")
+
+
+class Desk:
+    """Does what can be seen of it to the strategies, and has one saved state and one error of each."""
+
+    def __init__(self, strategies: "Strategies") -> None:
+        self._strategies = strategies
+
+    async def pause(self, name: str) -> Strategy:
+        return self._strategies._keep(msgspec.structs.replace(self._strategies.get(name), paused=True))
+
+    async def resume(self, name: str) -> Strategy:
+        return self._strategies._keep(msgspec.structs.replace(self._strategies.get(name), paused=False))
+
+    async def reset(self, name: str, *, zero_pos: bool) -> Strategy:
+        strategy = self._strategies.get(name)
+        if strategy.trading:
+            raise Conflict(f"Strategy {name!r} trades: stop it first.", code="trading")
+        pos = 0.0 if zero_pos else strategy.pos
+        return self._strategies._keep(msgspec.structs.replace(strategy, state=StrategyState.ADDED, pos=pos))
+
+    async def clone(
+        self, name: str, strategy_name: str, vt_symbols: Sequence[str] | None, setting: Mapping[str, Any],
+        auto_start: bool,
+    ) -> Strategy:  # fmt: skip
+        strategy = self._strategies.get(name)
+        return await self._strategies.add(
+            strategy.class_name, strategy_name, vt_symbols or strategy.symbols, {**strategy.parameters, **setting},
+            auto_start, engine=strategy.engine,
+        )  # fmt: skip
+
+    async def history(self, name: str, cursor: str | None, limit: int) -> tuple[list[SavedState], str | None]:
+        self._strategies.get(name)
+        return list(strategy_answers.SAVED_STATES.history) if cursor is None else [], None
+
+    def errors(self, name: str) -> list[StrategyError]:
+        self._strategies.get(name)
+        return list(strategy_answers.ERRORS.errors)
+
+    async def position(self, name: str) -> PositionStanding:
+        self._strategies.get(name)
+        return msgspec.structs.replace(strategy_answers.POSITION, strategy_name=name)
+
+    async def accept_position(self, name: str, keep: Literal["pos", "trades"], *, by: str) -> PositionStanding:
+        standing = await self.position(name)
+        return msgspec.structs.replace(standing, state="AGREES", difference=0.0, set_by=by)
 
 
 class Strategies:
@@ -599,6 +645,7 @@ class MemoryService:
         self.performance.unready = None
         self.strategy_logs = Logs()
         self.strategy_reload = Reload(self.strategies)
+        self.strategy_desk = Desk(self.strategies)
         event_thread = EventThread(self.engine.call, 1)
         self.algos = AlgoService(AlgoEngine(), event_thread, self.pipeline, self.read_model.algos)
         self.risk_engine = RiskEngine(emit)

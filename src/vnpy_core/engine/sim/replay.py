@@ -48,6 +48,7 @@ class ReplayFeed:
         speed: float,
         in_flight: int,
         waits: bool,
+        on_subscribe: bool = True,
         resume_after: datetime | None = None,
         is_over: bool = False,
     ) -> None:
@@ -71,6 +72,7 @@ class ReplayFeed:
         self._speed = speed
         self._next: TickData | None = None
         self._count = 0
+        self._on_subscribe = on_subscribe
         self._state: ReplayState = "FINISHED" if is_over else "WAITING" if waits else "RUNNING"
         self._from: tuple[float, datetime] | None = None  # the pace: this monotonic second is that recorded moment
 
@@ -101,7 +103,7 @@ class ReplayFeed:
         return tick
 
     def subscribe(self, vt_symbol: str, now: float) -> None:
-        if self._state == "WAITING":
+        if self._state == "WAITING" and self._on_subscribe:
             self.resume()
 
     def unsubscribe(self, vt_symbol: str, now: float) -> None:

@@ -148,6 +148,7 @@ class Venue:
             speed=settings.speed,
             in_flight=settings.replay_in_flight,
             waits=settings.replay_begin != "connect",
+            on_subscribe=settings.replay_begin == "subscribe",
             resume_after=before.clock if before is not None else None,
             is_over=before is not None and before.feed_finished,
         )
