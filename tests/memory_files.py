@@ -80,6 +80,9 @@ class LoadedFiles:
     def modules_by_class(self) -> Mapping[str, str]:
         return self.others
 
+    def broken_uploads(self) -> Mapping[str, str]:
+        return dict.fromkeys(self.broken, "It could not be loaded at the start.")
+
     def load(self, file_name: str) -> None:
         if file_name in self.broken:
             raise StrategyFailed("It raised.", traceback="Traceback …")

@@ -222,6 +222,20 @@ async def test_what_was_changed_meanwhile_is_not_replaced(service: Reloadable) -
     assert (service.version(), service.manager.get("t").state) == (1, TRADING)
 
 
+async def test_what_was_stopped_meanwhile_stays_stopped(service: Reloadable) -> None:
+    await service.trade()
+    service.write(GATE + code(2, on_init="entered.set(); assert leave.wait(20)"))
+    reloading = asyncio.create_task(service.reload.strategy("t"))
+    made = await asyncio.to_thread(imported, "entered")
+    assert await asyncio.to_thread(made.entered.wait, 10)
+    await service.manager.stop("t")
+    made.leave.set()
+    assert (await reloading).state is StrategyState.INITED
+    await service.tick(3500)
+    assert (service.version(), len(service.working())) == (2, 0)
+    assert (await service.manager.start("t")).state is TRADING
+
+
 async def test_the_setting_must_fit_the_new_version(service: Reloadable) -> None:
     await service.trade()
     await service.manager.set_parameters("t", {"lots": 2})

@@ -128,10 +128,11 @@ def test_the_users_own_folder_wins(room: Room) -> None:
     room.strategy_file("mine.py", text("Both", 3))
     upload(room, "theirs.py", text("Both", 4))
     upload(room, "official.py", text("DoubleMaStrategy", 5))
-    cta, _ = start(room)
+    cta, code = start(room)
     assert (cta.describe_class("One")["origin"], level(cta, "One")) == ("user", 1)
     assert level(cta, "Both") == 3
     assert level(cta, "DoubleMaStrategy") == 5
     ((file, told),) = cta.broken_files.items()
     assert file.endswith("uploaded_strategies/one.py")
     assert "comes first" in told
+    assert code.broken_uploads() == {"one.py": told}

@@ -93,7 +93,8 @@ class ClassCatalogue(StrategyAppEngine):
         found = self.classes_in(module)
         kept = {name: kind for name, kind in self.classes.items() if kind.__module__ != module.__name__}
         self.classes = {**kept, **found}
-        self._broken = {file: shown for file, shown in self._broken.items() if file != module.__file__}
+        own = Path(module.__file__ or "").resolve()  # the data folder may be reached by a link
+        self._broken = {file: shown for file, shown in self._broken.items() if Path(file).resolve() != own}
 
     def forget_module(self, module_name: str) -> None:
         """Offer the classes of a module no longer."""

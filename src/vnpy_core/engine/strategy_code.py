@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from vnpy_core.engine.class_info import USER_PACKAGE
 from vnpy_core.engine.reimport import Reimport, forget
+from vnpy_core.engine.runtime import UPLOAD_FOLDER
 from vnpy_core.errors import StrategyFailed
 
 
@@ -18,6 +19,8 @@ class ClassTable(Protocol):
 
     @property
     def classes(self) -> Mapping[str, type[Any]]: ...
+    @property
+    def broken_files(self) -> Mapping[str, str]: ...
     def classes_in(self, module: ModuleType) -> Mapping[str, type[Any]]: ...
     def take_module(self, module: ModuleType) -> None: ...
     def forget_module(self, module_name: str) -> None: ...
@@ -33,6 +36,15 @@ class StrategyCode:
     def modules_by_class(self) -> Mapping[str, str]:
         """Return the names of all classes, each with that of the module that defines it. For any thread."""
         return {name: kind.__module__ for engine in self._engines for name, kind in engine.classes.items()}
+
+    def broken_uploads(self) -> Mapping[str, str]:
+        """Return the uploaded files that were not loaded, by name, each with the reason. For any thread."""
+        return {
+            Path(file).name: shown
+            for engine in self._engines
+            for file, shown in engine.broken_files.items()
+            if Path(file).parent.name == UPLOAD_FOLDER
+        }
 
     def load(self, file_name: str) -> None:
         """Import a file, anew if it was loaded, and offer its classes; strategies that run go on with theirs. Blocks.

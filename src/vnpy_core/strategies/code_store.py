@@ -42,6 +42,7 @@ class Loaded(Protocol):
     """``engine.strategy_code.StrategyCode`` is one. ``load`` and ``forget`` block."""
 
     def modules_by_class(self) -> Mapping[str, str]: ...
+    def broken_uploads(self) -> Mapping[str, str]: ...
     def load(self, file_name: str) -> None: ...
     def forget(self, file_name: str) -> None: ...
 
@@ -91,11 +92,12 @@ class CodeStore:
         users: dict[str, list[str]] = {}
         for strategy in self._strategies():
             users.setdefault(strategy.class_name, []).append(strategy.strategy_name)
+        broken = {**(self._loaded.broken_uploads() if self._loaded is not None else {}), **self._errors}
         return [
             StoredFile(
                 **msgspec.structs.asdict(one),
                 used_by=sorted(name for kind in one.classes for name in users.get(kind, ())),
-                error=self._errors.get(one.file_name) or self._shadowed(one.file_name),
+                error=broken.get(one.file_name) or self._shadowed(one.file_name),
             )
             for one in await self._repository.files(after, limit)
         ]

@@ -181,6 +181,13 @@ async def test_what_cannot_be_loaded_here_is_told(place: Place) -> None:
     assert file.error == "Traceback …"
 
 
+async def test_what_could_not_be_loaded_at_the_start_is_told(place: Place) -> None:
+    await place.upload(ONE)
+    place.loaded.broken = {"a.py"}
+    (file,) = await place.store.files("", 10)
+    assert file.error == "It could not be loaded at the start."
+
+
 async def test_the_folder_is_made_what_the_database_says(place: Place) -> None:
     await place.upload(ONE)
     await place.upload("class C: ...", "c.py")
