@@ -109,34 +109,49 @@ def test_orders_at_the_exchange_are_as_many_as_keys(service: Start, tmp_path: Pa
     assert clients.answers.keys() == keys
     statuses = Counter(answer.status_code for answer in clients.answers.values())
     assert statuses.keys() <= {201, 504}, {a.text for a in clients.answers.values() if a.status_code not in (201, 504)}
-    # Whatever was answered first is answered still. What was not known then has been found at the venue, was never
-    # there and can be sent now, or is listed.
+    # Whatever was answered first is answered still. What was not known then has been found at the venue, or is listed,
+    # or was never there: that is said once, and from then on the key is as good as new.
     unknown = {intent["reference"] for intent in core.get("/api/v1/trading/intents")["intents"]}
     named: dict[str, Any] = {}
-    not_sent: set[str] = set()
+    never_there: set[str] = set()
     with httpx.Client(base_url=core.url, timeout=20, headers=AUTHORIZATION) as http:
-        for key in sorted(keys):
-            again = http.post(
+
+        def post(key: str) -> httpx.Response:
+            return http.post(
                 "/api/v1/trading/orders", json=ORDER | {"reference": key}, headers={"Idempotency-Key": key}
             )
+
+        for key in sorted(keys):
+            again = post(key)
             if key in clients.firsts:
                 assert again.headers["idempotency-replayed"] == "true"
                 assert without_order(again) == without_order(clients.firsts[key])
             if again.status_code == 201:
                 named[key] = again.json()["orderid"]
             elif again.status_code == 503:
-                not_sent.add(key)  # that is what it says, and the venue is asked below
+                assert (clients.answers[key].status_code, key in unknown) == (504, False)
+                assert again.headers["idempotency-replayed"] == "true"
+                problem = again.json()
+                assert problem["code"] == "unavailable"
+                assert problem["detail"] == "Reconciliation: The venue, which forgets nothing, has never had it."
+                sent_now = post(key)
+                assert sent_now.status_code == 201, sent_now.text
+                assert "idempotency-replayed" not in sent_now.headers
+                assert sent_now.json()["intent_id"] != problem["intent_id"]
+                never_there.add(key)
+                named[key] = sent_now.json()["orderid"]
             else:
                 assert (again.status_code, again.headers["idempotency-replayed"]) == (504, "true")
                 assert key in unknown
-    assert keys - named.keys() - not_sent <= unknown
+    assert keys - named.keys() <= unknown
     assert core.stop() == 0
 
     rows = stored(core.data_dir / "sim_SIM.db", "select reference, orderid from orders")
     venue = [(reference.partition("~")[0], orderid) for reference, orderid in rows]
     count = Counter(reference for reference, _ in venue)
     assert set(count.values()) == {1}
-    assert named.keys() <= count.keys() <= keys - not_sent
+    assert named.keys() <= count.keys() <= named.keys() | unknown
+    assert never_there.isdisjoint(clients.firsts)
     assert named.items() <= dict(venue).items()
 
 
