@@ -176,6 +176,14 @@ class CoreEventEngine(EventEngine):
         fulfil(future, lambda: fn(*args, **kwargs))
         return future
 
+    def dispatch(self, event: Event) -> None:
+        """Handle ``event`` now, ahead of all that are queued. On the event thread."""
+        for handler in self._registry.get(event.type):
+            try:
+                handler(event)
+            except BaseException as error:  # noqa: BLE001 - as in _dispatch_queued
+                self._failed(event.type, handler, error)
+
     def drain(self, timeout_s: float) -> bool:
         """Wait until all that is queued now has been dispatched, and tell whether it was.
 
@@ -353,12 +361,7 @@ class CoreEventEngine(EventEngine):
             datetime=now_timestamp(),
             resolved=not self._high,
         )
-        event = Event(EVENT_CORE_ALERT, alert)
-        for handler in self._registry.get(EVENT_CORE_ALERT):
-            try:
-                handler(event)
-            except BaseException as error:  # noqa: BLE001 - as in _dispatch_queued
-                self._failed(EVENT_CORE_ALERT, handler, error)
+        self.dispatch(Event(EVENT_CORE_ALERT, alert))
 
     def _failed(self, event_type: str, handler: Callable[..., object], error: BaseException) -> None:
         name = name_of(handler)

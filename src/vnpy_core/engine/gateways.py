@@ -1,13 +1,14 @@
 """GatewayHost: the gateways of the configuration, loaded, connected and disconnected, each apart from the others."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
 from vnpy.event import Event
-from vnpy.trader.event import EVENT_ACCOUNT, EVENT_CONTRACT, EVENT_LOG
-from vnpy.trader.object import LogData
+from vnpy.trader.constant import Direction
+from vnpy.trader.event import EVENT_ACCOUNT, EVENT_CONTRACT, EVENT_LOG, EVENT_POSITION
+from vnpy.trader.object import LogData, PositionData
 
 from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.engine.event_engine import CoreEventEngine
@@ -15,8 +16,9 @@ from vnpy_core.engine.gateway_events import EVENT_CONNECTION_LOST
 from vnpy_core.engine.gateway_session import GatewaySession
 from vnpy_core.engine.main_engine import CoreMainEngine
 from vnpy_core.engine.venue_reports import VenueReports
+from vnpy_core.engine.vn_enums import to_vn
 from vnpy_core.errors import Conflict, NotFound
-from vnpy_core.models import GatewayStatus
+from vnpy_core.models import GatewayStatus, Position
 
 logger = logging.getLogger(__name__)
 
@@ -101,11 +103,25 @@ class GatewayHost:
         and hold the orders to those that are ``held`` meanwhile. Before any is connected."""
         self._reported, self._held = frozenset(reported), frozenset(held)
 
-    def release(self, name: str, began: str) -> None:
+    def release(self, name: str, began: str, gone: Sequence[Position] = ()) -> None:
         """Let orders to the gateway through, and end the report that began then; nothing happens if a new connection
-        has begun since. On the event thread."""
-        if self.reports.end(name, began):
-            self._main.hold_gateway(name, "reconciling", None)
+        has begun since. Positions that are ``gone``, of which the venue tells no more, are zero for everybody from now
+        on. On the event thread."""
+        if not self.reports.is_latest(name, began):
+            return
+        for position in gone:
+            # What the venue may have told of it meanwhile is handled after this, or was handled already.
+            if not self.reports.has_position(name, position.key):
+                self._empty(position)
+        self.reports.end(name, began)
+        self._main.hold_gateway(name, "reconciling", None)
+
+    def _empty(self, position: Position) -> None:
+        data = PositionData(
+            position.gateway_name, position.symbol, to_vn(position.exchange), Direction[position.direction.name]
+        )
+        for event_type in (EVENT_POSITION, EVENT_POSITION + data.vt_positionid):
+            self._events.dispatch(Event(event_type, data))
 
     def hold_stale(self, name: str, reason: str | None) -> None:
         """Refuse orders to a gateway whose market data does not come, or (None) take them again."""

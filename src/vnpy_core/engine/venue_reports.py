@@ -123,6 +123,10 @@ class VenueReports:
         kept = self._open.get(gateway_name)
         return kept is not None and kept.report.began == began
 
+    def has_position(self, gateway_name: str, vt_positionid: str) -> bool:
+        kept = self._open.get(gateway_name)
+        return kept is not None and vt_positionid in kept.report.positions
+
     def since(self, gateway_name: str, began: str | None, version: int) -> VenueReport | None:
         """Return what was told after ``version`` of the report that began then, of another one everything; ``None``:
         none has begun. On the event thread."""

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from vnpy_core.models import Account, Order, OrderIntent, Timestamp
+from vnpy_core.models import Account, Order, OrderIntent, Position, Timestamp
 from vnpy_core.trading.expected_positions import EPSILON, ExpectedPositions
 from vnpy_core.trading.reconciliation import Difference, Known, Reported, Resolution
 
@@ -111,8 +111,8 @@ class Comparison:
         funds. It is as much as the venue has told."""
         return [*self._updated.values(), *self._external(), *self._funds()]
 
-    def unreported_positions(self) -> list[str]:
-        """Return the keys of positions that are known and that the venue has not told of."""
+    def unreported_positions(self) -> list[Position]:
+        """Return the positions that are known and that the venue has not told of."""
         return self._positions.untold()
 
     # -- what comes

@@ -36,9 +36,9 @@ class ExpectedPositions:
     def told(self) -> int:
         return len(self._told)
 
-    def untold(self) -> list[str]:
-        """Return the keys of known positions of which the venue says nothing."""
-        return sorted(self._known.positions.keys() - self._told.keys())
+    def untold(self) -> list[Position]:
+        """Return the known positions of which the venue says nothing."""
+        return [position for key, (_, position) in self._known.positions.items() if key not in self._told]
 
     def hear_position(self, position: Position) -> None:
         self._told[position.key] = position

@@ -13,7 +13,7 @@ from vnpy_core.config.json_file import replace_json
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import Conflict, CoreError, NotFound
 from vnpy_core.events import Event
-from vnpy_core.models import Alert, GatewayStatus, Model, Order, OrderIntent, now_timestamp
+from vnpy_core.models import Alert, GatewayStatus, Model, Order, OrderIntent, Position, now_timestamp
 from vnpy_core.trading.comparison import Comparison
 from vnpy_core.trading.event_thread import EventThread
 from vnpy_core.trading.reconciliation import (
@@ -24,7 +24,9 @@ from vnpy_core.trading.reconciliation import (
     Resolution,
     State,
     Tables,
+    by_kind,
     take_known,
+    told,
 )
 
 logger = logging.getLogger(__name__)
@@ -34,14 +36,13 @@ RECHECK_S = 1.0
 _ONLINE = frozenset({GatewayState.CONNECTED, GatewayState.STALE})
 # vn.py's engines write their name before the strategy's or the algorithm's into an order's reference.
 OUR_ENGINES = ("CtaStrategy_", "AlgoTrading_", "PortfolioStrategy_", "SpreadTrading_")
-_KINDS = ("intent", "order", "position", "account")
 
 
 class Gate(Protocol):
     """The gateways, as far as their orders are held."""
 
     def gate(self, reported: Sequence[str], held: Sequence[str]) -> None: ...
-    def release(self, name: str, began: str) -> None: ...
+    def release(self, name: str, began: str, gone: Sequence[Position]) -> None: ...
     def statuses(self) -> Sequence[GatewayStatus]: ...
 
 
@@ -122,7 +123,7 @@ class Reconciler:
         result, comparison = self._results[name], self._comparisons.get(name)
         if comparison is None or result.state != "DIFFERENT":
             return result
-        return msgspec.structs.replace(result, differences=_sorted([*result.differences, *comparison.settled()]))
+        return msgspec.structs.replace(result, differences=by_kind([*result.differences, *comparison.settled()]))
 
     async def accept(self, name: str) -> Reconciliation:
         """Take orders in spite of the differences. An order that is missing stays as it is, and does not hold up the
@@ -137,18 +138,22 @@ class Reconciler:
         result = self._whole(name)
         if result.state != "DIFFERENT":
             raise Conflict(f"Gateway {name} is not held up by differences: it is {result.state}.", code="not_different")
+        comparison = self._comparisons.get(name)
         self._stop(name)
         report = await self._event_thread.run(lambda: self._reports.since(name, None, 0))
         kept = self._kept.setdefault(name, Kept())
-        kept.accepted = sorted({*kept.accepted, *(_mark(each) for each in result.differences if each.holds)})
+        kept.accepted = sorted({*kept.accepted, *(each.mark for each in result.differences if each.holds)})
         kept.open = []
         await self._write()
-        logger.warning("The differences of gateway %s were accepted: %s", name, _told(result.differences))
+        logger.warning("The differences of gateway %s were accepted: %s", name, told(result.differences))
         accepted = [
             msgspec.structs.replace(each, resolution=Resolution.ACCEPTED) if each.holds else each
             for each in result.differences
         ]
-        await self._finish(name, "ACCEPTED", accepted, result.compared, report.began if report is not None else None)
+        gone = self._gone(comparison) if comparison is not None else []
+        await self._finish(
+            name, "ACCEPTED", accepted, result.compared, report.began if report is not None else None, gone
+        )
         return self._results[name]
 
     async def settled(self) -> None:
@@ -277,16 +282,17 @@ class Reconciler:
         holding = [each for each in judged if each.holds]
         counts = comparison.counts()
         if not holding and not (late and not comparison.has_accounts):
-            marks = {_mark(each) for each in judged}
+            marks = {each.mark for each in judged}
             kept.open = []
             kept.accepted = [mark for mark in kept.accepted if mark in marks]
             await self._write()
-            await self._finish(name, "PASSED", _sorted([*judged, *comparison.settled()]), counts, comparison.began)
+            found = by_kind([*judged, *comparison.settled()])
+            await self._finish(name, "PASSED", found, counts, comparison.began, self._gone(comparison))
             return True
         if kept.open != holding:
             kept.open = holding
             await self._write()
-        detail = f"{len(holding)} differences: {_told(holding)}" if holding else (
+        detail = f"{len(holding)} differences: {told(holding)}" if holding else (
             f"The gateway has told of no account within {self._settings[name].reconcile_timeout_s:g} s."
         )
         before = self._results[name]
@@ -306,7 +312,7 @@ class Reconciler:
         marks = set(kept.accepted)
         found = [
             msgspec.structs.replace(each, resolution=Resolution.ACCEPTED)
-            if each.holds and each.kind in ("order", "intent") and _mark(each) in marks else each
+            if each.holds and each.kind in ("order", "intent") and each.mark in marks else each
             for each in found
         ]  # fmt: skip
         keys = {(each.kind, each.key) for each in found}
@@ -322,10 +328,16 @@ class Reconciler:
             await self._intents.resolve(difference.key, "NOT_SENT", reason=reason)
 
     async def _finish(
-        self, name: str, state: State, found: list[Difference], counts: Mapping[str, int], began: str | None
+        self,
+        name: str,
+        state: State,
+        found: list[Difference],
+        counts: Mapping[str, int],
+        began: str | None,
+        gone: Sequence[Position],
     ) -> None:
         if began is not None:  # on the event thread: the connection that it is about may be lost there meanwhile
-            await self._event_thread.run(lambda: self._gate.release(name, began))
+            await self._event_thread.run(lambda: self._gate.release(name, began, gone))
         self._show(
             msgspec.structs.replace(
                 self._results[name], state=state, holds=False, differences=found, compared=counts, detail=None,
@@ -337,8 +349,14 @@ class Reconciler:
         logger.log(
             logging.WARNING if found and state != "PASSED" else logging.INFO,
             "Gateway %s: reconciliation %s, %s", name, state,
-            ", ".join(f"{count} {kind}" for kind, count in counts.items()) + f"; {_told(found) or 'no difference'}",
+            ", ".join(f"{count} {kind}" for kind, count in counts.items()) + f"; {told(found) or 'no difference'}",
         )  # fmt: skip
+
+    def _gone(self, comparison: Comparison) -> list[Position]:
+        """Return the positions that are still shown, and that the venue has stopped to report."""
+        untold = comparison.unreported_positions()
+        shown = [event.data for each in untold if (event := self._tables.positions.get(each.key)) is not None]
+        return [position for position in shown if isinstance(position, Position) and position.volume]
 
     def _show(self, result: Reconciliation) -> None:
         self._results[result.gateway_name] = result
@@ -368,19 +386,6 @@ class Reconciler:
             await asyncio.to_thread(replace_json, self._file, msgspec.to_builtins(kept), durable=True)
         except OSError as error:
             logger.error("%s cannot be written, so the next start does not know of it: %s", self._file, error)
-
-
-def _sorted(differences: Sequence[Difference]) -> list[Difference]:
-    return sorted(differences, key=lambda each: _KINDS.index(each.kind))
-
-
-def _mark(difference: Difference) -> str:
-    return f"{difference.kind} {difference.key} {difference.known} {difference.venue}"
-
-
-def _told(differences: Sequence[Difference]) -> str:
-    told = [f"{each.kind} {each.key} {each.resolution}" for each in differences[:5]]
-    return ", ".join(told + ([f"and {len(differences) - 5} more"] if len(differences) > 5 else []))
 
 
 def _read(path: Path | None) -> dict[str, Kept]:

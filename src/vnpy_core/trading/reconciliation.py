@@ -1,6 +1,6 @@
 """The words of reconciliation: what is known of a gateway, what its venue reports, and what does not agree."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol, TypeVar
 
@@ -26,6 +26,7 @@ class Resolution(StrEnum):
     ACCEPTED = "ACCEPTED"  # an admin has seen it, and lets trading go on
 
 
+_KINDS = ("intent", "order", "position", "account")
 HOLDING = frozenset({Resolution.UNKNOWN, Resolution.MISSING, Resolution.DIFFERENT})
 
 
@@ -48,6 +49,22 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self) -> bool:
         """Whether no order is taken until an admin has seen it."""
         return self.resolution in HOLDING
+
+    @property
+    def mark(self) -> str:
+        """What it is known again by, once somebody has accepted it."""
+        return f"{self.kind} {self.key} {self.known} {self.venue}"
+
+
+def by_kind(differences: Iterable[Difference]) -> list[Difference]:
+    """Return them in the order in which they are shown."""
+    return sorted(differences, key=lambda each: _KINDS.index(each.kind))
+
+
+def told(differences: Sequence[Difference]) -> str:
+    """Return the first few of them in a line."""
+    first = [f"{each.kind} {each.key} {each.resolution}" for each in differences[:5]]
+    return ", ".join(first + ([f"and {len(differences) - 5} more"] if len(differences) > 5 else []))
 
 
 State = Literal["WAITING", "RUNNING", "PASSED", "DIFFERENT", "ACCEPTED", "OFF"]
