@@ -292,9 +292,20 @@ async def test_a_file_that_is_new_or_was_broken(service: Reloadable) -> None:
     service.room.strategy_file("late.py", "x = (")
     await service.restart()
     assert service.manager.get("late").state is StrategyState.FAILED
-    service.room.strategy_file("late.py", code(2).replace("class Trader", "class Late"))
+    bad = code(2, constructor="raise ValueError('not yet')").replace("class Trader", "class Late")
+    service.room.strategy_file("late.py", bad)
+    with pytest.raises(StrategyFailed):
+        await service.reload.strategy("late")
+    result = await service.reload.of_class("Late")
+    assert ([failure.strategy_name for failure in result.failed], result.reloaded) == (["late"], [])
+    service.room.strategy_file("late.py", code(3).replace("class Trader", "class Late"))
     assert (await service.reload.strategy("late")).state is StrategyState.ADDED
-    assert service.version("late") == 2
+    assert service.version("late") == 3
+    service.room.strategy_file("late.py", "x = (")
+    await service.restart()
+    service.room.strategy_file("late.py", code(4).replace("class Trader", "class Late"))
+    assert (await service.reload.of_class("Late")).reloaded == ["late"]
+    assert service.version("late") == 4
 
 
 async def test_handlers_that_a_version_has_registered_go_with_it(service: Reloadable) -> None:

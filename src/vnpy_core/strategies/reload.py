@@ -1,7 +1,7 @@
 """StrategyReload: a strategy, or all of a class, goes on with the code as it is in the file now."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from types import ModuleType
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -55,18 +55,16 @@ class StrategyReload:
         module_name = await self._module_of(record.class_name)
         async with self._lock(module_name):
             made = await asyncio.to_thread(self._code.import_anew, module_name)
-            try:
-                if name in self._table.unloaded:
-                    await self._table.hosts.run(lambda: self._code.take(made))
-                    async with self._table.lock(name):
-                        await self._table.load(self._table.record(name))
-                else:
+            if name in self._table.unloaded:
+                await self._take(made)
+                await self._load(name)
+            else:
+                try:
                     await self._replace(name, made)
-                    await self._table.hosts.run(lambda: self._code.take(made))
-            except BaseException:
-                made.undo()
-                raise
-            made.keep()
+                except BaseException:
+                    made.undo()
+                    raise
+                await self._take(made)
         return await self._table.told(name)
 
     async def of_class(self, class_name: str) -> ClassReload:
@@ -82,32 +80,26 @@ class StrategyReload:
         module_name = await self._module_of(class_name)
         async with self._lock(module_name):
             made = await asyncio.to_thread(self._code.import_anew, module_name)
-            try:
-                names = self._users(class_name)
-                results = await asyncio.gather(*(self._replace(name, made) for name in names), return_exceptions=True)
-                failures = self._failures(names, results)
-                if len(failures) < len(names) or not names:
-                    await self._table.hosts.run(lambda: self._code.take(made))
-                    made.keep()
-                else:
-                    made.undo()
-            except BaseException:
+            names = self._users(class_name)
+            loaded = [name for name in names if name not in self._table.unloaded]
+            failures = await self._each(loaded, lambda name: self._replace(name, made))
+            if loaded and len(failures) == len(loaded):
                 made.undo()
-                raise
+            else:
+                await self._take(made)
+                failures += await self._each([name for name in names if name not in loaded], self._load)
         failed = {failure.strategy_name for failure in failures}
-        reloaded = [name for name in names if name not in failed]
+        reloaded = [name for name in names if name not in failed and name not in self._table.unloaded]
         for name in reloaded:
             await self._table.told(name)
         return ClassReload(class_name=class_name, module=module_name, reloaded=reloaded, failed=failures)
 
     def _users(self, class_name: str) -> Sequence[str]:
-        return sorted(
-            name
-            for name, record in self._table.records.items()
-            if record.class_name == class_name and name not in self._table.unloaded
-        )
+        return sorted(name for name, record in self._table.records.items() if record.class_name == class_name)
 
-    def _failures(self, names: Sequence[str], results: Sequence[BaseException | None]) -> list[ReloadFailure]:
+    async def _each(self, names: Sequence[str], do: Callable[[str], Awaitable[None]]) -> list[ReloadFailure]:
+        """Do it for all, side by side, and return what failed."""
+        results = await asyncio.gather(*(do(name) for name in names), return_exceptions=True)
         failures: list[ReloadFailure] = []
         for name, error in zip(names, results, strict=True):
             if isinstance(error, CoreError):
@@ -121,6 +113,17 @@ class StrategyReload:
             elif error is not None:
                 raise error
         return failures
+
+    async def _take(self, made: Made) -> None:
+        """Let new strategies be made of it."""
+        await self._table.hosts.run(lambda: self._code.take(made))
+        made.keep()
+
+    async def _load(self, name: str) -> None:
+        """Add to its engine a strategy that could not be."""
+        async with self._table.lock(name):
+            if name in self._table.unloaded:
+                await self._table.load(self._table.record(name))
 
     async def _replace(self, name: str, made: Made) -> None:
         host, class_name = self._table.host(name), self._table.record(name).class_name
