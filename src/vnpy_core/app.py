@@ -18,6 +18,7 @@ from vnpy_core.routers.alerts import create_alert_router
 from vnpy_core.routers.algo import create_algo_router
 from vnpy_core.routers.auth import create_auth_router
 from vnpy_core.routers.calendar import create_calendar_router
+from vnpy_core.routers.chart import create_chart_router
 from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
 from vnpy_core.routers.gate import AccessGate
@@ -88,6 +89,7 @@ def create_app(service: Service) -> Application:
         create_risk_router(service),
         create_algo_router(service),
         create_data_router(service),
+        create_chart_router(service),
         create_alert_router(service),
         create_system_router(service),
         create_auth_router(service),

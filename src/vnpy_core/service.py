@@ -28,7 +28,6 @@ from vnpy_core.data.opening import open_database
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.recorder import SINK, RecorderThread
-from vnpy_core.data.strategy_logs import StrategyLogs
 from vnpy_core.data.strategy_positions import TradedPositions
 from vnpy_core.data.strategy_variables import SavedVariables
 from vnpy_core.data.tick_recorder import HistoryRecorder
@@ -57,8 +56,7 @@ from vnpy_core.strategies.desk import StrategyDesk
 from vnpy_core.strategies.host import ENGINE_NAME
 from vnpy_core.strategies.life import StrategyLife
 from vnpy_core.strategies.manager import RedFireStrategyManager
-from vnpy_core.strategies.performance import StrategyPerformance
-from vnpy_core.strategies.performance_feed import open_performance
+from vnpy_core.strategies.opening import Reports, open_reports
 from vnpy_core.strategies.reload import StrategyReload
 from vnpy_core.trading.amendments import Amendments
 from vnpy_core.trading.checks import PreTradeChecks
@@ -114,8 +112,7 @@ class VnPyCoreService:
     strategy_desk: StrategyDesk
     saved_variables: SavedVariables
     code: CodeStore
-    performance: StrategyPerformance
-    strategy_logs: StrategyLogs
+    reports: Reports
     strategy_reload: StrategyReload
     registry: ServiceRegistry
     access: AccessControl
@@ -238,13 +235,10 @@ class VnPyCoreService:
             self.pipeline.subscribe(subscriber)
         if self.cache is not None:
             self.pipeline.subscribe(self.cache.on_events)
-        self.strategy_logs = StrategyLogs(self.database, config.strategies.log_days)
-        self.pipeline.subscribe(self.strategy_logs.on_events)
-        stages.at_stop("logs of strategies", self.strategy_logs.close)
-        stages.own_task(self.strategy_logs.run(), "logs of strategies")
-        self.performance, feed = open_performance(config, self.database, self.read_model, self.journal, self.pipeline)
-        stages.at_stop("performance", feed.close)
-        stages.own_task(feed.run(), "performance")
+        self.reports = open_reports(
+            config, stages, self.database, self.journal, self.read_model, self.pipeline, self.history, self.data,
+            self.past,
+        )  # fmt: skip
         for fact in ends_of_leftovers(self.read_model):
             self.pipeline.emit(fact)
         self.alert_desk = AlertDesk(

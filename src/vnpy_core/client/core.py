@@ -9,6 +9,7 @@ import httpx
 
 from vnpy_core.client.alerts import Alerts
 from vnpy_core.client.auth import Auth
+from vnpy_core.client.charts import Charts
 from vnpy_core.client.connection import Connection
 from vnpy_core.client.data import Data
 from vnpy_core.client.mode import Async, Blocking, LoopThread, Mode
@@ -45,6 +46,7 @@ class _Client(Generic[Mode]):
         self.trading: Trading[Mode] = Trading(self._connection, self._thread)
         self.strategies: Strategies[Mode] = Strategies(self._connection, self._thread)
         self.strategy_files: StrategyFiles[Mode] = StrategyFiles(self._connection, self._thread)
+        self.charts: Charts[Mode] = Charts(self._connection, self._thread)
         self.data: Data[Mode] = Data(self._connection, self._thread)
         self.alerts: Alerts[Mode] = Alerts(self._connection, self._thread)
         self.system: System[Mode] = System(self._connection, self._thread)

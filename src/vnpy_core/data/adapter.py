@@ -135,6 +135,10 @@ class VnPyDataAdapter:
         found = self._history.load(symbol, exchange, interval, start, end, limit=limit, newest=start is None)
         return convert(found)
 
+    async def run(self, work: Callable[..., T], *args: Any) -> T:
+        """Do ``work``, which blocks, on one of the threads."""
+        return await self._run(work, *args)
+
     async def _run(self, work: Callable[..., T], *args: Any) -> T:
         loop = asyncio.get_running_loop()
         try:
@@ -160,7 +164,7 @@ def _bars(found: Series) -> list[Bar]:
 
 def _ticks(found: Series) -> list[Tick]:
     local = found.columns["localtime"]
-    arrivals: list[str | None] = list(_timestamps(np.where(local == NO_TIME, 0, local)))
+    arrivals: list[str | None] = list(timestamps(np.where(local == NO_TIME, 0, local)))
     for place in np.flatnonzero(local == NO_TIME).tolist():
         arrivals[place] = None
     return _models(found, Tick, TICK_COLUMNS, {"name": found.name}, {"localtime": arrivals})
@@ -179,14 +183,15 @@ def _models(
         "exchange": found.exchange,
         "gateway_name": GATEWAY_NAME,
     }
-    columns = {"datetime": _timestamps(found.columns["datetime"])} | (columns or {})
+    columns = {"datetime": timestamps(found.columns["datetime"])} | (columns or {})
     columns |= {name: _known(found.columns[name]) for name in values}
     names = tuple(columns)
     rows = zip(*columns.values(), strict=True)
     return [kind(**constants, **dict(zip(names, row, strict=True))) for row in rows]
 
 
-def _timestamps(micros: Int64s | NDArray[Any]) -> list[str]:
+def timestamps(micros: Int64s | NDArray[Any]) -> list[str]:
+    """Return wire timestamps of microseconds since the epoch."""
     return [f"{text}+00:00" for text in np.datetime_as_string(micros.view("M8[us]"), unit="us").tolist()]
 
 

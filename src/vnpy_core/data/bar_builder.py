@@ -100,6 +100,11 @@ class BarBuilder:
         known.touched, known.saved = now, False
         return completed
 
+    def current(self, vt_symbol: str) -> MinuteBar | None:
+        """Return the bar that is being made; it changes with each tick."""
+        known = self._symbols.get(vt_symbol)
+        return None if known is None else known.bar
+
     def pause(self) -> None:
         """Take note that between the ticks so far and the next ones nothing was recorded."""
         for known in self._symbols.values():

@@ -12,6 +12,7 @@ from vnpy_core.enums import Scope
 from vnpy_core.routers import alert_answers, answers, auth_answers, risk_answers, strategy_answers
 from vnpy_core.routers.problems import MEDIA_TYPE, Problem
 from vnpy_core.routers.rules import Rule, Rules
+from vnpy_core.strategies.chart_reports import Chart, IndicatorPage
 from vnpy_core.strategies.performance_reports import DailyPage, EquityPage, Performance
 from vnpy_core.strategy_log import LogPage
 from vnpy_core.trading.calendar_day import CalendarDay
@@ -30,7 +31,8 @@ _SCHEMAS: tuple[type, ...] = (
     answers.IntentPage, answers.ReconciliationPage, answers.DriftPage, answers.GivenSettingPage,
     answers.SettingForgotten, answers.BatchResult, AmendResult, SubmitResult,
     Preview, Problem,
-    CalendarDay, LogPage, Performance, DailyPage, EquityPage, models.Download, reports.SystemStatus,
+    CalendarDay, Chart, IndicatorPage, LogPage,
+    Performance, DailyPage, EquityPage, models.Download, reports.SystemStatus,
     reports.Readiness, reports.Liveness, models.StopOrder, models.Algo, models.RiskRule, models.RiskRejection,
     models.RiskState, models.RiskLimits, models.RiskDay, models.KillSwitchReport, RiskOverview, risk_answers.RulePage,
     risk_answers.AlgoPage, risk_answers.AlgoTemplatePage, risk_answers.AlgosStopped,
@@ -77,6 +79,7 @@ TAGS = [
     {"name": "algos", "description": "Execution algorithms / 算法交易"},
     {"name": "data", "description": "Stored bars and ticks / 历史数据"},
     {"name": "alerts", "description": "What is wrong, the rules and the channels / 告警、规则与通道"},
+    {"name": "charts", "description": "Bars with indicators and marks / 图表、指标与标注"},
     {"name": "system", "description": "How the service is / 服务状态"},
     {"name": "auth", "description": "Logging in, users, API keys, audit log / 登录、用户、API 密钥、审计日志"},
 ]

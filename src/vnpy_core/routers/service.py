@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from vnpy_core.bus.hub import WebSocketHub
 from vnpy_core.bus.registry import Discovery
 from vnpy_core.config.risk_settings import RiskSettings
+from vnpy_core.data.indicators import Indicator
 from vnpy_core.data.past import PastPage
 from vnpy_core.enums import AlertState, Exchange, Interval, TradingState
 from vnpy_core.errors import CoreError
@@ -43,6 +44,8 @@ from vnpy_core.reports import (
 )
 from vnpy_core.routers.pages import Table
 from vnpy_core.security.access import AccessControl
+from vnpy_core.strategies.chart_reports import Chart
+from vnpy_core.strategies.charts import ChartRequest
 from vnpy_core.strategies.performance import Page, Span
 from vnpy_core.strategies.performance_reports import DailyPage, EquityPage, Performance
 from vnpy_core.strategy_files import ClassReload, FileDiff, FileSource, FileVersion, StoredFile
@@ -212,6 +215,11 @@ class Reload(Protocol):
     async def of_class(self, class_name: str) -> ClassReload: ...
 
 
+class Charts(Protocol):
+    async def catalogue(self) -> list[Indicator]: ...
+    async def chart(self, request: ChartRequest) -> Chart: ...
+
+
 class StrategyLogs(Protocol):
     async def page(
         self,
@@ -241,6 +249,17 @@ class Desk(Protocol):
     def errors(self, name: str) -> list[StrategyError]: ...
     async def position(self, name: str) -> PositionStanding: ...
     async def accept_position(self, name: str, keep: Literal["pos", "trades"], *, by: str) -> PositionStanding: ...
+
+
+class Reports(Protocol):
+    """What tells of strategies."""
+
+    @property
+    def performance(self) -> StrategyPerformance: ...
+    @property
+    def logs(self) -> StrategyLogs: ...
+    @property
+    def charts(self) -> Charts: ...
 
 
 class Risk(Protocol):
@@ -347,9 +366,7 @@ class Service(Protocol):
     @property
     def code(self) -> Code: ...
     @property
-    def performance(self) -> StrategyPerformance: ...
-    @property
-    def strategy_logs(self) -> StrategyLogs: ...
+    def reports(self) -> Reports: ...
     @property
     def strategy_reload(self) -> Reload: ...
     @property

@@ -57,7 +57,7 @@ def create_strategy_log_router(service: Service) -> APIRouter:
         responses=answer(EXAMPLE, "The lines / 日志", 404, 503),
     )
     async def list_strategy_log(name: NamePath, query: Annotated[LogQuery, Query()]) -> Response:
-        lines = await service.strategy_logs.page(
+        lines = await service.reports.logs.page(
             name,
             levels=None if query.level is None else _LEVELS[_LEVELS.index(query.level) :],
             start=to_timestamp(query.from_) if query.from_ else None,

@@ -60,7 +60,7 @@ class PerformanceFeed:
     ) -> None:
         self._performance = performance
         self._make_books = make_books
-        self._fills = fills
+        self.fills = fills
         self._store = store
         self._closed_days = closed_days
         self._ticks = ticks
@@ -135,7 +135,7 @@ class PerformanceFeed:
             count += 1
             books.take_fill(fill)
 
-        await self._fills.read(take)
+        await self.fills.read(take)
         # From here on nothing waits, so that no fill is counted twice or missed.
         self._performance.books = books
         self._is_filled = True
@@ -166,7 +166,7 @@ class PerformanceFeed:
     def _take_trade(self, event: Event, trade: Trade) -> None:
         if not self._is_filled:
             return  # it is among those that are being read
-        if not self._fills.knows_order_of(trade):
+        if not self.fills.knows_order_of(trade):
             # Its order may be told a moment later; that of another terminal never is.
             self._unknown.setdefault(trade.vt_orderid, []).append(event)
             if len(self._unknown) > _MAX_WAITING:
@@ -175,7 +175,7 @@ class PerformanceFeed:
         self._count(event)
 
     def _count(self, event: Event) -> None:
-        fill = self._fills.of(event)
+        fill = self.fills.of(event)
         if fill is None:
             return
         if not self._books.take_fill(fill):

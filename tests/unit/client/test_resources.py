@@ -255,15 +255,24 @@ async def test_who_one_is_and_the_keys_one_has(core: AsyncVnPyCoreClient, servic
 
 
 async def test_what_a_strategy_has_written(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
-    service.strategy_logs.lines = EXAMPLE.log * 3
+    service.reports.logs.lines = EXAMPLE.log * 3
     assert [line async for line in core.strategies.log("demo", level="INFO")] == EXAMPLE.log * 3
     later = datetime(2026, 1, 6, tzinfo=UTC)
     with pytest.raises(NotFound):
         await anext(core.strategies.log("demo", start=later))
 
 
+async def test_charts(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    chart = await core.charts.get("IF2501.CFFEX", "1h", start=start, strategy="demo", indicators=["SMA:30", "RSI"])
+    assert (chart.vt_symbol, chart.interval, len(chart.bars)) == ("IF2501.CFFEX", "1h", 1)
+    (asked,) = service.reports.charts.asked
+    assert (asked.start, asked.strategy, asked.indicators) == (start, "demo", ("SMA:30", "RSI"))
+    assert "MACD" in {indicator.name for indicator in await core.charts.indicators()}
+
+
 async def test_how_strategies_do(core: AsyncVnPyCoreClient, service: MemoryService) -> None:
-    books = service.performance.books
+    books = service.reports.performance.books
     books.take_contract(contract("rb2501.SHFE"))
     books.take_fill(fill())
     one = await core.strategies.performance("demo", end=date(2026, 1, 5), capital=5000)

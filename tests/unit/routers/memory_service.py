@@ -26,6 +26,8 @@ from vnpy_core.config.alert_settings import AlertSettings, ChannelSettings
 from vnpy_core.config.bus_settings import WebSocketSettings
 from vnpy_core.config.performance_settings import PerformanceSettings
 from vnpy_core.config.risk_settings import RiskSettings
+from vnpy_core.data import indicators
+from vnpy_core.data.indicators import Indicator
 from vnpy_core.data.journal_file import JournalRecord, Latest
 from vnpy_core.data.past import PastFacts
 from vnpy_core.data.read_model import KEEP_FINAL, ReadModel
@@ -54,10 +56,13 @@ from vnpy_core.monitoring.metrics import status_metrics, strategy_metrics
 from vnpy_core.monitoring.registry import MetricsRegistry
 from vnpy_core.reports import Liveness, PositionStanding, Readiness, SavedState, StrategyError, SystemStatus
 from vnpy_core.routers import examples, risk_examples, strategy_answers
+from vnpy_core.routers.chart import EXAMPLE as CHART
 from vnpy_core.routers.reconciliation import DRIFT, EXAMPLE
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.keys import KeyRing
 from vnpy_core.strategies.books import Books, TradingDays
+from vnpy_core.strategies.chart_reports import Chart
+from vnpy_core.strategies.charts import ChartRequest
 from vnpy_core.strategies.code_store import CodeStore
 from vnpy_core.strategies.performance import StrategyPerformance
 from vnpy_core.strategy_files import ClassReload
@@ -605,6 +610,32 @@ class Logs:
         return found[:limit]
 
 
+class Charts:
+    """Nothing but the example, and the real indicators."""
+
+    def __init__(self) -> None:
+        self.asked: list[ChartRequest] = []
+
+    async def catalogue(self) -> list[Indicator]:
+        return list(indicators.catalogue().values())
+
+    async def chart(self, request: ChartRequest) -> Chart:
+        self.asked.append(request)
+        return msgspec.structs.replace(
+            CHART, vt_symbol=request.vt_symbol, interval=request.interval, bars=CHART.bars[: request.limit]
+        )
+
+
+class Reports:
+    """What tells of strategies."""
+
+    def __init__(self, performance: StrategyPerformance) -> None:
+        self.performance = performance
+        self.performance.unready = None
+        self.logs = Logs()
+        self.charts = Charts()
+
+
 class MemoryService:
     """Everything that the routers ask for."""
 
@@ -641,9 +672,7 @@ class MemoryService:
         self.code.attach(LoadedFiles({}), self.strategies.list)
         costs = PerformanceSettings(commission_rate=0.0001)
         books = Books(costs, TradingDays(TradingCalendar(Weekdays()), UTC))
-        self.performance = StrategyPerformance(costs, books)
-        self.performance.unready = None
-        self.strategy_logs = Logs()
+        self.reports = Reports(StrategyPerformance(costs, books))
         self.strategy_reload = Reload(self.strategies)
         self.strategy_desk = Desk(self.strategies)
         event_thread = EventThread(self.engine.call, 1)

@@ -16,7 +16,7 @@ async def traded(api: Api) -> Api:
     """``demo`` has bought one, which rose by 10 a day; ``other`` has won and lost one round trip each."""
     await api.service.strategies.add("DoubleMaStrategy", "demo", "rb2501.SHFE", {}, False)
     await api.service.strategies.add("DoubleMaStrategy", "idle", "rb2501.SHFE", {}, False)
-    books = api.service.performance.books
+    books = api.service.reports.performance.books
     books.take_contract(contract("rb2501.SHFE"))
     books.take_fill(fill())
     for number, (is_buy, price) in enumerate([(True, 3500), (False, 3520), (True, 3520), (False, 3510)]):
@@ -96,13 +96,13 @@ async def test_what_is_not_there_or_makes_no_sense_is_refused(traded: Api) -> No
 
 
 async def test_while_fills_are_being_read_nothing_is_said(traded: Api) -> None:
-    traded.service.performance.unready = "The recorded fills are being read."
+    traded.service.reports.performance.unready = "The recorded fills are being read."
     for path in ("/strategies/demo/performance", "/strategies/performance", "/strategies/demo/performance/equity"):
         assert (await traded.get(path, 503))["code"] == "performance_restoring"
 
 
 async def test_what_the_numbers_lack_is_said(api: Api) -> None:
-    books = api.service.performance.books
+    books = api.service.reports.performance.books
     books.take_fill(fill(direction=Direction.SHORT, offset="CLOSE"))
     notes = " ".join((await api.get("/strategies/demo/performance"))["notes"])
     assert "size of the contract of rb2501.SHFE is not known" in notes

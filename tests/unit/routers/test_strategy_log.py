@@ -10,7 +10,7 @@ PATH = "/strategies/demo/log"
 
 async def test_the_newest_lines_come_first_page_by_page_and_by_level(api: Api) -> None:
     levels = ("INFO", "DEBUG", "WARNING", "ERROR")
-    api.service.strategy_logs.lines = [
+    api.service.reports.logs.lines = [
         msgspec.structs.replace(
             EXAMPLE.log[0], log_id=f"{n:024x}", level=levels[n % 4], datetime=f"2026-01-05T01:30:{n:02}.000000+00:00"
         )
