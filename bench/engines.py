@@ -50,6 +50,17 @@ def spool(plan: Plan) -> list[Row]:
     return rows
 
 
+def metrics(plan: Plan) -> list[Row]:
+    """What metrics cost a tick and a request, and what a scrape costs."""
+    rows = []
+    for what, sides in run("metrics", plan.rounds).items():
+        is_scrape = not sides["peer"]
+        unit, peer = ("ms of CPU", "") if is_scrape else ("µs of CPU each", "no metrics")
+        target = Target(at_most=20) if is_scrape else Target(ratio=0.98)
+        rows.append(Row("Metrics", what, unit, "lower", sides["product"], sides["peer"], peer, target))
+    return rows
+
+
 def target_of(what: str) -> Target | None:
     """Of the whole series, saved once and loaded; the other rows are for information."""
     if "again" in what or "day" in what:

@@ -23,7 +23,7 @@ from vnpy_core.routers.data import create_data_router
 from vnpy_core.routers.documentation import create_documentation_router, vendor_mount
 from vnpy_core.routers.gate import AccessGate
 from vnpy_core.routers.gateway_settings import create_gateway_settings_router
-from vnpy_core.routers.http_meter import HttpMeter, MeteredRequests
+from vnpy_core.routers.http_meter import HttpMeter
 from vnpy_core.routers.login_page import create_login_router
 from vnpy_core.routers.openapi import DESCRIPTION, TAGS, document
 from vnpy_core.routers.order_shortcut import OrderShortcut
@@ -118,5 +118,5 @@ def create_app(service: Service) -> Application:
     entrance = AccessGate(PageCache(entrance), service.access, app.allowed)
     if service.tracing is not None:
         entrance = TracedRequests(entrance, service.tracing, meter.route_of, API_PREFIX)
-    app.entrance = MeteredRequests(RequestContext(entrance, MAX_BODY_BYTES), meter)
+    app.entrance = RequestContext(entrance, MAX_BODY_BYTES, meter)
     return app

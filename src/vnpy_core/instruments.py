@@ -21,6 +21,11 @@ class Reading(msgspec.Struct, frozen=True):
     def count(self) -> int:
         return self.cumulative[-1]
 
+    def plus(self, other: "Reading") -> "Reading":
+        """Return both together, of the same bounds."""
+        cumulative = tuple(mine + its for mine, its in zip(self.cumulative, other.cumulative, strict=True))
+        return Reading(self.bounds, cumulative, self.sum + other.sum)
+
 
 class Histogram:
     """Values, mostly seconds, counted by bucket. One thread observes; any may read, and sees a moment of it."""

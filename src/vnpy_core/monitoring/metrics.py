@@ -99,7 +99,7 @@ def websocket_metrics(hub: WebSocketHub) -> Iterator[Metric]:
     yield family("websocket_queued_events", sum(each.queued_facts + each.queued_market for each in sessions))
 
 
-def http_metrics(requests: Mapping[Any, int], seconds: Mapping[Any, Histogram]) -> Iterator[Metric]:
+def http_metrics(requests: Mapping[Any, int], seconds: Mapping[Any, Reading]) -> Iterator[Metric]:
     """Yield how requests were answered."""
     yield family("http_requests", requests)
     yield distribution("http_request_duration_seconds", seconds)

@@ -1,14 +1,11 @@
 """HttpMeter: how many requests each route had, how they were answered, and how long that took."""
 
 import re
-import time
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vnpy_core.instruments import Histogram
+from vnpy_core.instruments import Histogram, Reading
 
 BOUNDS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 # What is asked for and is no route; its paths may be made up without end, so they have one name.
@@ -17,11 +14,13 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class HttpMeter:
-    """Counted by method, path as in the OpenAPI document, and status. Loop only."""
+    """Counted by method, path as in the OpenAPI document, and status. Loop only.
+
+    ``RequestContext`` observes: a middleware of its own would cost more than all that is done here.
+    """
 
     def __init__(self, paths: Iterable[str]) -> None:
-        self.requests: Counter[tuple[str, str, str]] = Counter()
-        self.seconds: dict[tuple[str, str], Histogram] = {}
+        self.answers: dict[tuple[str, str, int], Histogram] = {}
         self._plain: set[str] = set()
         # By the number of their segments: a few patterns each, of some eighty.
         self._patterns: dict[int, list[tuple[re.Pattern[str], str]]] = {}
@@ -30,6 +29,22 @@ class HttpMeter:
                 self._plain.add(path)
             elif all(path != known for _, known in self._patterns.get(path.count("/"), ())):
                 self._patterns.setdefault(path.count("/"), []).append((compile_path(path)[0], path))
+
+    @property
+    def requests(self) -> Mapping[tuple[str, str, str], int]:
+        return {
+            (method, route, str(status)): seconds.read().count
+            for (method, route, status), seconds in self.answers.items()
+        }
+
+    @property
+    def seconds(self) -> Mapping[tuple[str, str], Reading]:
+        """Return the times of all answers of a route, whatever they were."""
+        found: dict[tuple[str, str], Reading] = {}
+        for (method, route, _), seconds in self.answers.items():
+            reading, known = seconds.read(), found.get((method, route))
+            found[method, route] = reading if known is None else known.plus(reading)
+        return found
 
     def route_of(self, path: str) -> str:
         """Return the path of the route that takes ``path``."""
@@ -40,31 +55,10 @@ class HttpMeter:
                 return route
         return OTHER
 
-    def observe(self, method: str, path: str, status: int, took_s: float) -> None:
-        if method not in _METHODS:
-            method = OTHER
-        route = self.route_of(path)
-        self.requests[method, route, str(status)] += 1
-        seconds = self.seconds.get((method, route))
+    def series(self, method: str, path: str, status: int) -> Histogram:
+        """Return what takes the times of such an answer; that of a plain path is in ``answers`` once there was one."""
+        key = (method if method in _METHODS else OTHER, self.route_of(path), status)
+        seconds = self.answers.get(key)
         if seconds is None:
-            seconds = self.seconds[method, route] = Histogram(BOUNDS_S)
-        seconds.observe(took_s)
-
-
-class MeteredRequests:
-    """Middleware, outside of all that can answer; ``RequestContext`` notes the status."""
-
-    def __init__(self, app: ASGIApp, meter: HttpMeter) -> None:
-        self._app = app
-        self._meter = meter
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        began = time.perf_counter()
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            status = scope.get("vnpy_core.status", 500)
-            self._meter.observe(scope["method"], scope["path"], status, time.perf_counter() - began)
+            seconds = self.answers[key] = Histogram(BOUNDS_S)
+        return seconds

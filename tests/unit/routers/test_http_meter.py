@@ -52,7 +52,7 @@ async def test_an_order_over_the_short_way_is_metered_and_so_is_its_journey(api:
 def test_a_method_that_nobody_has_heard_of_gets_no_series_of_its_own() -> None:
     meter = HttpMeter(["/a", "/a/{b}", "/a/{c}/d"])
     for method, path in (("BREW", "/a"), ("GET", "/a/x"), ("GET", "/a/x/d"), ("GET", "/a/x/d/e")):
-        meter.observe(method, path, 200, 0.1)
+        meter.series(method, path, 200).observe(0.1)
     assert set(meter.requests) == {
         (OTHER, "/a", "200"), ("GET", "/a/{b}", "200"), ("GET", "/a/{c}/d", "200"), ("GET", OTHER, "200"),
     }  # fmt: skip
