@@ -38,6 +38,7 @@ from vnpy_core.routers.strategy import create_strategy_router
 from vnpy_core.routers.strategy_desk import create_strategy_desk_router
 from vnpy_core.routers.strategy_files import create_strategy_files_router
 from vnpy_core.routers.strategy_log import create_strategy_log_router
+from vnpy_core.routers.strategy_plan import create_strategy_plan_router
 from vnpy_core.routers.strategy_reload import create_strategy_reload_router
 from vnpy_core.routers.system import create_health_router, create_metrics_router, create_system_router
 from vnpy_core.routers.trading import create_trading_router
@@ -86,6 +87,7 @@ def create_app(service: Service) -> Application:
         create_strategy_reload_router(service),
         create_strategy_files_router(service),
         create_strategy_desk_router(service),
+        create_strategy_plan_router(service),
         create_risk_router(service),
         create_algo_router(service),
         create_data_router(service),

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from vnpy_core.enums import StrategyState
 from vnpy_core.models import GatewayStatus, Timestamp
 
 
@@ -270,3 +271,16 @@ class PositionStanding(msgspec.Struct, frozen=True, kw_only=True):
     set_by: Annotated[str | None, msgspec.Meta(description="Who said what is beyond its trades")] = None
     set_at: Timestamp | None = None
     detail: str | None = None
+
+
+class StrategyPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service brings the strategy to when it starts, and who said so last."""
+
+    strategy_name: Annotated[str, msgspec.Meta(examples=["demo"])]
+    engine: Annotated[str, msgspec.Meta(examples=["CtaStrategy"])]
+    is_active: Annotated[bool, msgspec.Meta(description="Whether its engine has it at all")]
+    auto_start: bool
+    desired_state: StrategyState
+    version: Annotated[int, msgspec.Meta(description="Counts the changes of its row, also of its parameters")]
+    updated_by: Annotated[str, msgspec.Meta(description="The user, or where it came from; empty: the service itself")]
+    updated: Timestamp

@@ -259,3 +259,51 @@ def test_classes_are_described(living: Living) -> None:
     assert "Base" not in names  # it is abstract
     with pytest.raises(NotFound):
         living.host.describe_class("Nobody")
+
+
+def test_one_that_is_let_go_of_has_its_variables_again(living: Living) -> None:
+    room, host = living.room, living.host
+    living.connect()
+    living.trading()
+    room.tick(3500)
+    host.stop_strategy("one")
+    room.settle()
+    host.unload_strategy("one")
+    assert host.strategies == {}
+    room.tick(3501)
+    living.add(saved=True)
+    host.init_strategy("one").result(WAIT_S)
+    assert host.get_state("one")["variables"]["ticks"] == 1
+
+
+def test_one_that_holds_something_is_not_let_go_of(living: Living) -> None:
+    room, host = living.room, living.host
+    living.connect()
+    living.trading()
+    with pytest.raises(Conflict):
+        host.unload_strategy("one")
+    room.tick(3500)
+    room.gateway.fill(room.gateway.orders["1"])
+    room.settle()
+    host.stop_strategy("one")
+    with pytest.raises(Conflict) as refused:
+        host.unload_strategy("one")
+    assert refused.value.error_code == "holds_position"
+    assert living.position() == 1
+
+
+def test_a_name_that_is_forgotten_begins_anew(living: Living) -> None:
+    room, host = living.room, living.host
+    living.connect()
+    living.trading()
+    room.tick(3500)
+    room.gateway.fill(room.gateway.orders["1"])
+    room.settle()
+    room.stop()
+    host = living.begin(saved=living.latest())
+    host.forget_strategy("one")  # it could not be loaded, and was removed
+    assert living.latest()["one"].removed
+    living.add()
+    living.connect()
+    host.init_strategy("one").result(WAIT_S)
+    assert (living.position(), host.get_state("one")["variables"]["ticks"]) == (0, 0)

@@ -8,7 +8,7 @@ from vnpy_core.client.connection import segment
 from vnpy_core.client.mode import Mode, Resource, listing, operation
 from vnpy_core.enums import StrategyState
 from vnpy_core.models import Strategy
-from vnpy_core.reports import PositionStanding, SavedState, StrategyError
+from vnpy_core.reports import PositionStanding, SavedState, StrategyError, StrategyPlan
 from vnpy_core.routers.answers import ClassPage, Parameters, Removed, StrategyClass, StrategyPage, Variables
 from vnpy_core.routers.strategy_answers import SavedStatePage, StrategyErrorPage
 from vnpy_core.strategies.performance_reports import DailyPage, DailyRow, EquityPage, EquityPoint, Performance
@@ -146,6 +146,20 @@ class Strategies(Resource[Mode]):
         return await self._connection.call(
             "POST", _path(name, "position", "accept"), PositionStanding, body={"keep": keep}
         )
+
+    @operation
+    async def plan(self, name: str) -> StrategyPlan:
+        """Return what it is brought to when the service starts, and who said so last."""
+        return await self._connection.get(_path(name, "plan"), StrategyPlan)
+
+    @operation
+    async def change_plan(
+        self, name: str, *, auto_start: bool | None = None, is_active: bool | None = None
+    ) -> StrategyPlan:
+        """Change what is given. One that is not active is kept, and not loaded; it must hold nothing."""
+        given = {"auto_start": auto_start, "is_active": is_active}
+        body = {field: value for field, value in given.items() if value is not None}
+        return await self._connection.call("PATCH", _path(name, "plan"), StrategyPlan, body=body)
 
     @operation
     async def parameters(self, name: str) -> Mapping[str, Any]:

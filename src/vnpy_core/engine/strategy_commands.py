@@ -183,21 +183,47 @@ class StrategyCommands(Reloading):
         """
         strategy = self.require_removable(strategy_name)
         self._cancel_working(strategy)
-        last = self.state_of(strategy) | {"state": StrategyState.REMOVED, "error": None}
-        del self.strategies[strategy_name]
-        for vt_symbol in self._symbols_of(strategy):
-            self.symbol_strategy_map[vt_symbol].remove(strategy)
-        for vt_orderid in [key for key, owner in self.orderid_strategy_map.items() if owner is strategy]:
-            del self.orderid_strategy_map[vt_orderid]
-        self._put_state(last)
-        self._forget(strategy_name)
+        self._put_state(self.state_of(strategy) | {"state": StrategyState.REMOVED, "error": None})
+        self._take_out(strategy)
+        self.forget_strategy(strategy_name)
+        return True
+
+    @on_event_thread
+    def forget_strategy(self, strategy_name: str) -> None:
+        """Delete the setting and the saved variables of one that is not loaded: none of its name is to have them."""
         self._fills.pop(strategy_name, None)
         self._tell_variables(strategy_name, {}, removed=True)
         self.strategy_setting.pop(strategy_name, None)
         self.strategy_data.pop(strategy_name, None)
         self._save_settings()
         self._write_variables()
-        return True
+
+    @on_event_thread
+    def unload_strategy(self, strategy_name: str) -> None:
+        """Let go of it, and keep its setting and its variables for the next time it is added.
+
+        Raises:
+            Conflict: it trades, is being initialised, has working orders, or holds something.
+        """
+        strategy = self.require_removable(strategy_name)
+        state = self.state_of(strategy)
+        held = state.get("positions") or {"": state["variables"].get("pos", 0)}
+        if self._working_of(strategy):
+            raise Conflict(f"Strategy {strategy_name!r} has working orders: cancel them first.", code="orders_working")
+        if any(held.values()):
+            raise Conflict(f"Strategy {strategy_name!r} holds a position: close it first.", code="holds_position")
+        if self._has_own_variables(strategy):
+            self.sync_strategy_data(strategy)
+        self._take_out(strategy)
+
+    def _take_out(self, strategy: AnyStrategy) -> None:
+        name = strategy.strategy_name
+        del self.strategies[name]
+        for vt_symbol in self._symbols_of(strategy):
+            self.symbol_strategy_map[vt_symbol].remove(strategy)
+        for vt_orderid in [key for key, owner in self.orderid_strategy_map.items() if owner is strategy]:
+            del self.orderid_strategy_map[vt_orderid]
+        self._forget(name)
 
     @on_event_thread
     def require_removable(self, strategy_name: str) -> AnyStrategy:

@@ -18,7 +18,7 @@ from vnpy_core.routers.problems import AllowedMethods, headers_of, id_of, respon
 from vnpy_core.routers.rules import Rule, Rules
 from vnpy_core.security.access import AccessControl
 from vnpy_core.security.audit import field_of
-from vnpy_core.security.identity import Identity
+from vnpy_core.security.identity import Identity, acting
 from vnpy_core.security.throttle import Bucket, Buckets
 
 # Of a body, for the audit log; what is longer is not looked at.
@@ -80,6 +80,7 @@ class AccessGate:
             if identity is None:
                 identity = await self._identify(scope, authorization, rule)
             scope["vnpy_core.identity"] = identity
+            acting.set(identity.username if identity is not None else "")
             self._require(scope, identity, rule)
         except CoreError as error:
             await self._refuse(error, rule, scope, receive, send, origin if foreign else None)

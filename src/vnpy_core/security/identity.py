@@ -4,6 +4,7 @@ import ipaddress
 import math
 import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +13,8 @@ from vnpy_core.enums import Role, Scope
 from vnpy_core.errors import Forbidden, TooManyRequests
 from vnpy_core.security.throttle import Bucket, LimitClass
 
+# Whose request is being answered; empty: the service acts by itself.
+acting: ContextVar[str] = ContextVar("acting", default="")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 

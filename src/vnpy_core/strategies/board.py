@@ -10,6 +10,8 @@ from vnpy_core.events import Event
 from vnpy_core.models import Strategy
 from vnpy_core.strategies.host import Publisher
 
+INACTIVE = "It is not active: it is not loaded, and gets no ticks."
+
 
 class StrategyBoard:
     """Loop only. Filled by the pipeline with what the engine tells, and by ``put_unloaded``."""
@@ -38,6 +40,11 @@ class StrategyBoard:
     def put_unloaded(self, record: StrategyRecord, error: str) -> None:
         """Tell of a strategy that the engine does not have, because of ``error``."""
         told = self._told[record.strategy_name] = _without_engine(record, StrategyState.FAILED, error)
+        self._pipeline.emit(told)
+
+    def put_inactive(self, record: StrategyRecord) -> None:
+        """Tell of a strategy that is not to be loaded: it held nothing when that was said of it."""
+        told = self._told[record.strategy_name] = _without_engine(record, StrategyState.ADDED, INACTIVE)
         self._pipeline.emit(told)
 
     def put_removed(self, record: StrategyRecord) -> None:
@@ -95,7 +102,8 @@ def _without_engine(record: StrategyRecord, state: StrategyState, error: str | N
         inited=False,
         trading=False,
         auto_start=record.auto_start,
-        pos=None,
+        pos=0.0 if error is INACTIVE and len(record.symbols) == 1 else None,
+        positions=dict.fromkeys(record.symbols, 0.0 if error is INACTIVE else None),
         parameters=record.setting,
         variables={},
         error=error,

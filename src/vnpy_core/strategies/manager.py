@@ -9,10 +9,12 @@ from vnpy_core.data.repositories import StrategyRecord
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, Invalid, StrategyFailed, Unavailable
 from vnpy_core.models import Strategy
+from vnpy_core.reports import StrategyPlan
 from vnpy_core.strategies.board import StrategyBoard
 from vnpy_core.strategies.bring_up import BringUp
 from vnpy_core.strategies.host import ENGINE_NAME, Known, Publisher, StrategyHost, StrategyStore
 from vnpy_core.strategies.hosts import Hosts
+from vnpy_core.strategies.plans import change_plan, plan_of
 from vnpy_core.strategies.table import StrategyTable
 from vnpy_core.trading.event_thread import Call
 
@@ -85,6 +87,10 @@ class RedFireStrategyManager:
         self._table.record(name)
         return self._board.get(name)
 
+    def plan(self, name: str) -> StrategyPlan:
+        """Raises: NotFound: there is none of that name."""
+        return plan_of(self._table.record(name))
+
     def parameters(self, name: str) -> Mapping[str, Any]:
         return self.get(name).parameters
 
@@ -152,7 +158,9 @@ class RedFireStrategyManager:
                 await table.delete(name)
                 del table.unloaded[name]
                 self._board.put_removed(record)
-                await table.write_setting_files(record.engine)
+                if record.engine in self._hosts.names:
+                    host = self._hosts[record.engine]
+                    await self._hosts.run(lambda: host.forget_strategy(name))
             else:
                 host = table.host(name)
                 await self._hosts.run(lambda: host.require_removable(name))
@@ -175,6 +183,7 @@ class RedFireStrategyManager:
         table = self._table
         async with table.lock(name):
             record = table.record(name)
+            table.require_active(name)
             if name in table.unloaded:
                 await table.load(record)
             host = table.host(name)
@@ -226,6 +235,7 @@ class RedFireStrategyManager:
         table = self._table
         async with table.lock(name):
             record = table.record(name)
+            table.require_active(name)
             if name in table.unloaded:
                 await table.load(msgspec.structs.replace(record, setting={**record.setting, **partial}))
                 await table.save_setting(name, {})
@@ -235,6 +245,18 @@ class RedFireStrategyManager:
                     await table.save_setting(name, partial)
                     await self._hosts.run(lambda: host.edit_strategy(name, partial))
         return (await table.told(name)).parameters
+
+    async def change_plan(
+        self, name: str, *, auto_start: bool | None = None, is_active: bool | None = None
+    ) -> StrategyPlan:
+        """Change what is to become of it at the next start; None leaves it. An inactive one is let go of at once.
+
+        With ``auto_start`` it is to trade from the next start on; without, it is brought to what it is now.
+
+        Raises:
+            Conflict: an inactive one must hold nothing, and neither trade nor be initialised just now.
+        """
+        return await change_plan(self._table, name, auto_start, is_active)
 
     async def _stop(self, name: str) -> StrategyFailed | None:
         try:

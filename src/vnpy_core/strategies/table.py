@@ -13,7 +13,8 @@ from vnpy_core.data.repositories import StrategyRecord
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, CoreError, NotFound, OutcomeUnknown, Unavailable
 from vnpy_core.models import Strategy
-from vnpy_core.strategies.board import StrategyBoard
+from vnpy_core.security.identity import acting
+from vnpy_core.strategies.board import INACTIVE, StrategyBoard
 from vnpy_core.strategies.host import Known, Pausable, Publisher, StrategyHost, StrategyStore
 from vnpy_core.strategies.hosts import Hosts
 from vnpy_core.strategies.recovery import earlier_orders, gone, records_of
@@ -56,15 +57,24 @@ class StrategyTable:
 
     def require_loaded(self, name: str) -> None:
         """Raises: Conflict: the engine does not have it."""
-        self.record(name)
+        self.require_active(name)
         if name in self.unloaded:
             raise Conflict(
                 f"Strategy {name!r} could not be loaded: correct what its error says, and init it.", code="not_loaded"
             )
 
+    def require_active(self, name: str) -> None:
+        """Raises: Conflict: the table says that it is not to be loaded."""
+        if not self.record(name).is_active:
+            raise Conflict(f"Strategy {name!r} is not active: make it so in its plan.", code="not_active")
+
     async def load(self, record: StrategyRecord) -> None:
         """Add a strategy to its engine, or show why that cannot be, and raise that."""
         name = record.strategy_name
+        if not record.is_active:
+            self.unloaded[name] = INACTIVE
+            self.board.put_inactive(record)
+            return
 
         def add() -> None:
             host = self.hosts[record.engine]
@@ -97,7 +107,8 @@ class StrategyTable:
 
     async def insert(self, record: StrategyRecord) -> None:
         """Write a record that the table does not have, or has no more."""
-        self.records[record.strategy_name] = await self._repository.save(msgspec.structs.replace(record, version=0))
+        stored = await self._repository.save(_by_whom(msgspec.structs.replace(record, version=0)))
+        self.records[record.strategy_name] = stored
 
     async def delete(self, name: str) -> None:
         await self._repository.delete(name)
@@ -129,8 +140,12 @@ class StrategyTable:
     async def save(self, record: StrategyRecord) -> None:
         """Write the record, and let what is told of the strategy have its plan."""
         name = record.strategy_name
-        stored = self.records[name] = await self._repository.save(record)
-        if name in self.unloaded:
+        stored = self.records[name] = await self._repository.save(_by_whom(record))
+        if not stored.is_active:
+            self.board.put_inactive(stored)
+        elif self.unloaded.get(name) is INACTIVE:  # about to be loaded
+            pass
+        elif name in self.unloaded:
             self.board.put_unloaded(stored, self.unloaded[name])
         else:
             host = self.host(name)
@@ -182,3 +197,7 @@ class StrategyTable:
     async def _give_back_orders(self, host: StrategyHost, known: Known) -> None:
         earlier = earlier_orders(known, host.engine_name)
         await self.hosts.run(lambda: host.adopt_orders(earlier.owners, earlier.working, earlier.fills))
+
+
+def _by_whom(record: StrategyRecord) -> StrategyRecord:
+    return msgspec.structs.replace(record, updated_by=acting.get())

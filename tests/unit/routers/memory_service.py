@@ -54,11 +54,20 @@ from vnpy_core.monitoring.alerts.administration import AlertAdministration
 from vnpy_core.monitoring.alerts.desk import AlertDesk
 from vnpy_core.monitoring.metrics import status_metrics, strategy_metrics
 from vnpy_core.monitoring.registry import MetricsRegistry
-from vnpy_core.reports import Liveness, PositionStanding, Readiness, SavedState, StrategyError, SystemStatus
+from vnpy_core.reports import (
+    Liveness,
+    PositionStanding,
+    Readiness,
+    SavedState,
+    StrategyError,
+    StrategyPlan,
+    SystemStatus,
+)
 from vnpy_core.routers import examples, risk_examples, strategy_answers
 from vnpy_core.routers.chart import EXAMPLE as CHART
 from vnpy_core.routers.reconciliation import DRIFT, EXAMPLE
 from vnpy_core.security.access import AccessControl
+from vnpy_core.security.identity import acting
 from vnpy_core.security.keys import KeyRing
 from vnpy_core.strategies.books import Books, TradingDays
 from vnpy_core.strategies.chart_reports import Chart
@@ -397,6 +406,22 @@ class Strategies:
 
     def list(self) -> Sequence[Strategy]:
         return tuple(self._strategies.values())
+
+    def plan(self, name: str) -> StrategyPlan:
+        found = self.get(name)
+        return StrategyPlan(
+            strategy_name=name, engine=found.engine, is_active=True, auto_start=found.auto_start,
+            desired_state=found.desired_state, version=found.revision, updated_by=acting.get(),
+            updated="2026-01-05T01:30:00.000000+00:00",
+        )  # fmt: skip
+
+    async def change_plan(
+        self, name: str, *, auto_start: bool | None = None, is_active: bool | None = None
+    ) -> StrategyPlan:
+        found = self.get(name)
+        if auto_start is not None:
+            self._keep(msgspec.structs.replace(found, auto_start=auto_start))
+        return msgspec.structs.replace(self.plan(name), is_active=is_active is not False)
 
     async def remove(self, name: str) -> None:
         strategy = self.get(name)

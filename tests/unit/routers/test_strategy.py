@@ -122,3 +122,14 @@ async def test_strategies_of_other_engines(api: Api) -> None:
     ):
         await api.send("POST", "/strategies", {**body, "strategy_name": "other", **wrong}, status)
     assert (await api.get("/strategies/classes", expect=404, engine="NoEngine"))["code"] == "unknown_engine"
+
+
+async def test_the_plan_of_a_strategy(api: Api) -> None:
+    await api.send("POST", "/strategies", DEMO, 201)
+    before = await api.get("/strategies/demo/plan")
+    assert (before["auto_start"], before["is_active"]) == (False, True)
+    changed = await api.send("PATCH", "/strategies/demo/plan", {"auto_start": True, "is_active": False})
+    assert (changed["auto_start"], changed["is_active"]) == (True, False)
+    for body in ({}, {"auto_start": None}, {"desired_state": "TRADING"}):
+        await api.send("PATCH", "/strategies/demo/plan", body, 422)
+    await api.get("/strategies/nobody/plan", expect=404)

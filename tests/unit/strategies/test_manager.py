@@ -15,6 +15,7 @@ from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, NotFound, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import Model, Strategy
+from vnpy_core.security.identity import acting
 from vnpy_core.strategies.host import ENGINE_NAME
 from vnpy_core.strategies.manager import RedFireStrategyManager
 
@@ -83,6 +84,12 @@ class FakeCta:
         self._enter(strategy_name, StrategyState.REMOVED)
         del self.states[strategy_name]
         return True
+
+    def unload_strategy(self, strategy_name: str) -> None:
+        del self.states[strategy_name]
+
+    def forget_strategy(self, strategy_name: str) -> None:
+        self.commands.append(f"forget {strategy_name}")
 
     def require_initialisable(self, strategy_name: str) -> object:
         return None
@@ -458,5 +465,53 @@ async def test_unloaded_strategy() -> None:
         await parts.manager.start("u")
     await parts.manager.remove("u")
     assert parts.manager.list() == []
-    assert parts.cta.commands[-1] == "settings of "
+    assert parts.cta.commands[-1] == "forget u"
     parts.thread.shutdown()
+
+
+async def test_auto_start_can_be_changed(parts: Parts) -> None:
+    acting.set("alice")
+    await parts.manager.add("Probe", "p", SYMBOL, {})
+    plan = await parts.manager.change_plan("p", auto_start=True)
+    assert (plan.auto_start, plan.desired_state, plan.version, plan.updated_by) == (True, TRADING, 2, "alice")
+    plan = await parts.manager.change_plan("p", auto_start=False)
+    assert (plan.auto_start, plan.desired_state) == (False, ADDED)
+    await parts.manager.init("p")
+    await parts.manager.start("p")
+    assert (await parts.manager.change_plan("p", auto_start=True)).desired_state is TRADING
+    assert (await parts.manager.change_plan("p", auto_start=False)).desired_state is TRADING
+    assert parts.manager.plan("p") == await parts.manager.change_plan("p", auto_start=False)
+
+
+async def test_an_inactive_strategy_is_kept_and_not_loaded(parts: Parts) -> None:
+    await parts.manager.add("Probe", "p", SYMBOL, {"size": 2}, auto_start=True)
+    assert not (await parts.manager.change_plan("p", is_active=False)).is_active
+    assert parts.cta.states == {}
+    shown = parts.manager.get("p")
+    assert (shown.state, shown.pos, shown.parameters) == (ADDED, 0.0, {"size": 2})
+    for command in (parts.manager.init, parts.manager.start):
+        with pytest.raises(Conflict) as refused:
+            await command("p")
+        assert refused.value.error_code == "not_active"
+    again = RedFireStrategyManager(
+        [parts.cta], parts.thread.submit, parts.table, parts.pipeline, NothingKnown(), timeout_s=10
+    )
+    await again.restore()
+    await again.settled()
+    assert (again.get("p").state, parts.cta.states) == (ADDED, {})
+    assert (await again.change_plan("p", is_active=True)).is_active
+    assert parts.cta.states.keys() == {"p"}
+    await again.init("p")
+    assert again.get("p").state is INITED
+    assert StrategyState.FAILED not in {model.state for model in parts.pipeline.told if isinstance(model, Strategy)}
+    await again.close()
+
+
+async def test_an_inactive_strategy_that_cannot_be_stored_is_loaded_again(parts: Parts) -> None:
+    await parts.manager.add("Probe", "p", SYMBOL, {})
+    parts.table.down = True
+    with pytest.raises(Unavailable):
+        await parts.manager.change_plan("p", is_active=False)
+    parts.table.down = False
+    assert (parts.manager.plan("p").is_active, parts.cta.states.keys()) == (True, {"p"})
+    await parts.manager.init("p")
