@@ -61,8 +61,9 @@ def test_schemathesis_finds_nothing_in_sequences(server: LiveServer) -> None:
             # What an earlier answer leads to may stand in place of the body that was to be refused: then it is valid.
             excluded = [negative_data_rejection] if _is_valid(response.request) and case.body is not None else []
             case.validate_response(
-                response, additional_checks=additional_checks, excluded_checks=excluded, transport_kwargs=kwargs or None
-            )
+                response, additional_checks=additional_checks, excluded_checks=excluded,
+                transport_kwargs=kwargs or None, recorder=self.recorder,
+            )  # fmt: skip
 
     Machine.run(settings=settings(SETTINGS, stateful_step_count=6))
 
