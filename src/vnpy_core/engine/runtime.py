@@ -118,7 +118,7 @@ def _claim_package(name: str, *folders: Path) -> None:
     package.__path__ = [*paths, *(path for path in package.__path__ if path not in (*previous, *paths))]
     package._vnpy_core_folders = paths  # type: ignore[attr-defined]
     if previous not in ([], paths):
-        for module in [key for key in sys.modules if key.startswith(f"{name}.")]:
+        for module in [key for key in list(sys.modules) if key.startswith(f"{name}.")]:  # others may import meanwhile
             del sys.modules[module]
     importlib.invalidate_caches()
 
