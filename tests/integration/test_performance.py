@@ -160,6 +160,12 @@ class Running:
             while not reached():  # noqa: ASYNC110 -- nothing tells of it
                 await asyncio.sleep(0.01)
 
+    async def reaches(self, name: str, value: float) -> None:
+        """Wait until a number of strategy ``one`` is ``value``."""
+        async with asyncio.timeout(10):
+            while getattr((await self.numbers("one"))[0], name) != value:  # noqa: ASYNC110 -- nothing tells of it
+                await asyncio.sleep(0.01)
+
     async def stop(self, *, saved: bool = True) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
@@ -170,9 +176,9 @@ class Running:
         await self.database.close()
         await self.journal.close()
 
-    def numbers(self, *names: str) -> Any:
-        report = self.performance.report(names or self.performance.names(), Span())
-        daily = self.performance.daily(report.strategies, Span(), Page())
+    async def numbers(self, *names: str) -> Any:
+        report = await self.performance.report(names or self.performance.names(), Span())
+        daily = await self.performance.daily(report.strategies, Span(), Page())
         return msgspec.structs.replace(report, as_of=""), daily
 
     def trade(self, number: int, name: str, *, is_buy: bool, price: float, day: int, order: bool = True) -> None:
@@ -222,15 +228,15 @@ async def test_after_a_restart_the_numbers_are_the_same_and_go_on(running: Runni
     for first in (5, 7, 12):
         await running.ready()
         await days_of_trade(running, chance, first, 2)
-        before = running.numbers()
+        before = await running.numbers()
         assert before[0].trade_count
         assert before[0].notes == [] or all("closed" in note for note in before[0].notes)
         await running.stop()
         await running.start()
         with pytest.raises(Unavailable):
-            running.numbers("one")
+            await running.numbers("one")
         await running.ready()
-        assert running.numbers() == before
+        assert await running.numbers() == before
 
 
 async def test_what_comes_while_fills_are_being_read_is_counted_once(running: Running) -> None:
@@ -247,7 +253,7 @@ async def test_what_comes_while_fills_are_being_read_is_counted_once(running: Ru
             await asyncio.sleep(0 if chance.random() < 0.5 else 0.002)
         await running.ready()
         trades = [event.data.key for event in running.read_model.trades.values()]
-        assert running.numbers()[0].trade_count == len(trades)
+        assert (await running.numbers())[0].trade_count == len(trades)
 
 
 async def test_the_size_that_a_contract_turns_out_to_have_is_counted_with(running: Running) -> None:
@@ -255,15 +261,15 @@ async def test_the_size_that_a_contract_turns_out_to_have_is_counted_with(runnin
     running.trade(1, "one", is_buy=True, price=3500.0, day=5)
     running.tick(5, 3510.0)
     await running.pipeline.drain()
-    report = running.numbers("one")[0]
+    report = (await running.numbers("one"))[0]
     assert (report.unrealised_pnl, len(report.notes)) == (10, 1)
     running.pipeline.emit(examples.CONTRACT)
-    await running.until(lambda: running.numbers("one")[0].unrealised_pnl == 100)
-    assert running.numbers("one")[0].notes == []
+    await running.reaches("unrealised_pnl", 100)
+    assert (await running.numbers("one"))[0].notes == []
     await running.stop()
     await running.start()  # no gateway is connected, and the size is known
     await running.ready()
-    assert running.numbers("one")[0].unrealised_pnl == 100
+    assert (await running.numbers("one"))[0].unrealised_pnl == 100
 
 
 async def test_a_fill_that_comes_late_is_put_where_it_belongs(running: Running) -> None:
@@ -272,13 +278,13 @@ async def test_a_fill_that_comes_late_is_put_where_it_belongs(running: Running) 
     for number, is_buy, price in ((1, True, 3500.0), (3, False, 3600.0), (2, True, 3400.0)):
         running.trade(number, "one", is_buy=is_buy, price=price, day=5)
     await running.pipeline.drain()
-    assert running.numbers("one")[0].realised_pnl == 1000  # as if the second had been bought after the sale
-    await running.until(lambda: running.numbers("one")[0].realised_pnl == 1500)
-    before = running.numbers()
+    assert (await running.numbers("one"))[0].realised_pnl == 1000  # as if the second had been bought after the sale
+    await running.reaches("realised_pnl", 1500)
+    before = await running.numbers()
     await running.stop()
     await running.start()
     await running.ready()
-    assert running.numbers() == before
+    assert await running.numbers() == before
 
 
 async def test_fills_of_nobody_and_of_clients_are_passed_over(running: Running) -> None:

@@ -89,7 +89,7 @@ def _add_portfolio(router: APIRouter, service: Service) -> None:
         ),
     )
     async def get_portfolio_performance(query: Annotated[PortfolioQuery, Query()]) -> Response:
-        return encoded(service.reports.performance.report(_named(service, query.strategy), query.span))
+        return encoded(await service.reports.performance.report(_named(service, query.strategy), query.span))
 
     @router.get(
         "/performance/daily",
@@ -97,7 +97,7 @@ def _add_portfolio(router: APIRouter, service: Service) -> None:
         **_documented("Daily results of a portfolio / 策略组合逐日盈亏", examples.DAILY, "A row a day / 每日一行"),
     )
     async def list_portfolio_days(query: Annotated[PortfolioPageQuery, Query()]) -> Response:
-        return encoded(service.reports.performance.daily(_named(service, query.strategy), query.span, query.page))
+        return encoded(await service.reports.performance.daily(_named(service, query.strategy), query.span, query.page))
 
     @router.get(
         "/performance/equity",
@@ -105,7 +105,8 @@ def _add_portfolio(router: APIRouter, service: Service) -> None:
         **_documented("Equity curve of a portfolio / 策略组合资金曲线", examples.EQUITY, "A point a day / 每日一点"),
     )
     async def list_portfolio_equity(query: Annotated[PortfolioPageQuery, Query()]) -> Response:
-        return encoded(service.reports.performance.equity(_named(service, query.strategy), query.span, query.page))
+        names = _named(service, query.strategy)
+        return encoded(await service.reports.performance.equity(names, query.span, query.page))
 
 
 def _add_single(router: APIRouter, service: Service) -> None:
@@ -115,7 +116,7 @@ def _add_single(router: APIRouter, service: Service) -> None:
         **_documented("Performance of a strategy / 策略绩效", examples.PERFORMANCE, "How it does / 策略绩效"),
     )
     async def get_strategy_performance(name: NamePath, query: Annotated[SpanQuery, Query()]) -> Response:
-        return encoded(service.reports.performance.report(_named(service, [name]), query.span))
+        return encoded(await service.reports.performance.report(_named(service, [name]), query.span))
 
     @router.get(
         "/{name}/performance/daily",
@@ -123,7 +124,7 @@ def _add_single(router: APIRouter, service: Service) -> None:
         **_documented("Daily results of a strategy / 策略逐日盈亏", examples.DAILY, "A row a day / 每日一行"),
     )
     async def list_strategy_days(name: NamePath, query: Annotated[SpanPageQuery, Query()]) -> Response:
-        return encoded(service.reports.performance.daily(_named(service, [name]), query.span, query.page))
+        return encoded(await service.reports.performance.daily(_named(service, [name]), query.span, query.page))
 
     @router.get(
         "/{name}/performance/equity",
@@ -131,7 +132,7 @@ def _add_single(router: APIRouter, service: Service) -> None:
         **_documented("Equity curve of a strategy / 策略资金曲线", examples.EQUITY, "A point a day / 每日一点"),
     )
     async def list_strategy_equity(name: NamePath, query: Annotated[SpanPageQuery, Query()]) -> Response:
-        return encoded(service.reports.performance.equity(_named(service, [name]), query.span, query.page))
+        return encoded(await service.reports.performance.equity(_named(service, [name]), query.span, query.page))
 
 
 def _named(service: Service, names: list[str] | None) -> list[str]:

@@ -1,5 +1,6 @@
 """StrategyPerformance: how strategies do, out of recorded fills and the prices of now; asked by the routers."""
 
+import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -9,7 +10,7 @@ from vnpy_core.errors import Invalid, Unavailable
 from vnpy_core.models import now_timestamp
 from vnpy_core.strategies.books import Books
 from vnpy_core.strategies.latency import LatencySketch
-from vnpy_core.strategies.ledger import DayResult, merged
+from vnpy_core.strategies.ledger import DayResult, add_days
 from vnpy_core.strategies.performance_reports import (
     Contribution,
     DailyPage,
@@ -21,6 +22,8 @@ from vnpy_core.strategies.performance_reports import (
     TripStatistics,
 )
 from vnpy_core.strategies.statistics import Basis, equity_curve, summarise, vnpy_statistics
+
+_SLICE = 5
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,12 +61,12 @@ class StrategyPerformance:
     def has_traded(self, name: str) -> bool:
         return name in self.books.books
 
-    def report(self, names: Sequence[str], span: Span) -> Performance:
+    async def report(self, names: Sequence[str], span: Span) -> Performance:
         """Return how ``names`` do as one portfolio."""
         self._require_ready()
         capital = self._capital(names, span)
-        tables = {name: self.books.rows(name) for name in names}
-        whole = merged(list(tables.values())) if tables else []
+        books = self.books
+        tables, whole = await self._tables(books, names)
         rows = [row for row in whole if _is_within(row, span)]
         basis = Basis(
             capital=capital, annual_days=self._settings.annual_days, risk_free=self._settings.risk_free,
@@ -71,6 +74,11 @@ class StrategyPerformance:
         )  # fmt: skip
         end = rows[-1].date if rows else ""
         balance = capital + _sum(rows, "net_pnl")
+        latency = await self._latency(books, names, span)
+        contributions = []
+        for name, table in tables.items():
+            contributions.append(_contribution(name, table, span))
+            await _give_way(len(contributions))
         last = rows[-1] if rows else DayResult(date="")
         return Performance(
             strategies=list(names),
@@ -93,17 +101,17 @@ class StrategyPerformance:
             days_exposed=sum(row.exposure > 0 for row in rows),
             summary=summarise(rows, basis),
             trips=_trips(rows),
-            latency=self._latency(names, span),
+            latency=latency,
             vnpy=vnpy_statistics(rows, basis),
             positions=self._positions(names),
-            contributions=[_contribution(name, table, span) for name, table in tables.items()],
+            contributions=contributions,
             notes=self._notes(names),
         )
 
-    def daily(self, names: Sequence[str], span: Span, page: Page) -> DailyPage:
+    async def daily(self, names: Sequence[str], span: Span, page: Page) -> DailyPage:
         self._require_ready()
         capital = self._capital(names, span)
-        rows = self._rows(names, span)
+        rows = await self._rows(names, span)
         points = equity_curve(rows, capital)
         begin, stop = _place(rows, page), len(rows)
         end = min(begin + page.limit, stop)
@@ -119,10 +127,10 @@ class StrategyPerformance:
         ]  # fmt: skip
         return DailyPage(capital=capital, daily=daily, next_cursor=rows[end - 1].date if end < stop else None)
 
-    def equity(self, names: Sequence[str], span: Span, page: Page) -> EquityPage:
+    async def equity(self, names: Sequence[str], span: Span, page: Page) -> EquityPage:
         self._require_ready()
         capital = self._capital(names, span)
-        rows = self._rows(names, span)
+        rows = await self._rows(names, span)
         begin, stop = _place(rows, page), len(rows)
         end = min(begin + page.limit, stop)
         points = equity_curve(rows, capital)[begin:end]
@@ -138,8 +146,21 @@ class StrategyPerformance:
             raise Invalid(f"{span.end} is before {span.start}.", errors=errors)
         return span.capital or sum(self._settings.capital_of(name) for name in names) or self._settings.capital
 
-    def _rows(self, names: Sequence[str], span: Span) -> list[DayResult]:
-        return [row for row in merged([self.books.rows(name) for name in names]) if _is_within(row, span)]
+    async def _rows(self, names: Sequence[str], span: Span) -> list[DayResult]:
+        _, whole = await self._tables(self.books, names)
+        return [row for row in whole if _is_within(row, span)]
+
+    async def _tables(
+        self, books: Books, names: Sequence[str]
+    ) -> tuple[dict[str, list[DayResult]], list[DayResult]]:
+        """Return the days of each, and of all together."""
+        tables: dict[str, list[DayResult]] = {}
+        days: dict[str, DayResult] = {}
+        for name in names:
+            tables[name] = books.rows(name)
+            add_days(days, tables[name])
+            await _give_way(len(tables))
+        return tables, [days[day] for day in sorted(days)]
 
     def _positions(self, names: Sequence[str]) -> list[HeldPosition]:
         held = []
@@ -161,10 +182,11 @@ class StrategyPerformance:
                 )  # fmt: skip
         return held
 
-    def _latency(self, names: Sequence[str], span: Span) -> LatencyStatistics:
+    async def _latency(self, books: Books, names: Sequence[str], span: Span) -> LatencyStatistics:
         total = LatencySketch()
-        for name in names:
-            for book in self.books.books.get(name, {}).values():
+        for number, name in enumerate(names):
+            await _give_way(number)
+            for book in books.books.get(name, {}).values():
                 for day, sums in book.ledger.days.items():
                     if sums.latency is not None and (span.start or "") <= day <= (span.end or "9999"):
                         total.merge(sums.latency)
@@ -192,6 +214,12 @@ class StrategyPerformance:
                         "they are counted as opening the other side."
                     )
         return notes
+
+
+async def _give_way(done: int) -> None:
+    """Let others have their turn on the loop, in between the strategies of a large portfolio."""
+    if done % _SLICE == _SLICE - 1:
+        await asyncio.sleep(0)
 
 
 def _is_within(row: DayResult, span: Span) -> bool:
