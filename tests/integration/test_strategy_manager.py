@@ -17,6 +17,7 @@ from vnpy_core.data.read_model import ReadModel
 from vnpy_core.data.repositories import StrategyRecord, StrategyRepository
 from vnpy_core.engine.bridge import Bridge
 from vnpy_core.engine.cta import CoreCtaApp, CoreCtaEngine
+from vnpy_core.engine.portfolio import CorePortfolioApp, CorePortfolioEngine
 from vnpy_core.enums import StrategyState
 from vnpy_core.errors import Conflict, Invalid, NotFound, StrategyFailed
 from vnpy_core.strategies.manager import RedFireStrategyManager
@@ -77,11 +78,38 @@ class Slow(Probe):
         assert self.leave.wait(10)
 '''
 
+PAIRS = '''
+import threading
+
+from vnpy_portfoliostrategy import StrategyTemplate
+
+
+class Twin(StrategyTemplate):
+    def on_init(self): ...
+
+    def on_bars(self, bars): ...
+
+
+class SlowTwin(Twin):
+    entered = threading.Semaphore(0)
+    leave = threading.Event()
+
+    def on_init(self):
+        self.entered.release()
+        assert self.leave.wait(10)
+
+
+class BadTwin(Twin):
+    def on_init(self):
+        raise ValueError("boom in on_init")
+'''
+
 
 class Service:
     """What the service composes around the manager; ``stop`` and ``start`` again is a restart."""
 
     cta: CoreCtaEngine
+    portfolio: CorePortfolioEngine
     manager: RedFireStrategyManager
 
     def __init__(self, room: Room) -> None:
@@ -101,9 +129,11 @@ class Service:
         self.bridge = Bridge(room.event_engine, tick_buffer=1000)
         self.cta = room.add(CoreCtaApp, CoreCtaEngine)
         self.cta.init_engine()
+        self.portfolio = room.add(CorePortfolioApp, CorePortfolioEngine)
+        self.portfolio.init_engine()
         self.bridge.attach(asyncio.get_running_loop(), self.pipeline.accept)
         self.manager = RedFireStrategyManager(
-            [self.cta], room.event_engine.call, self.repository, self.pipeline, self.read_model
+            [self.cta, self.portfolio], room.event_engine.call, self.repository, self.pipeline, self.read_model
         )
 
     async def restore(self) -> None:
@@ -156,6 +186,7 @@ class Service:
 async def service(tmp_path: Path, runtime_dir: Path) -> AsyncIterator[Service]:
     with engine_room(tmp_path, runtime_dir) as room:
         room.strategy_file("probes.py", PROBES)
+        room.strategy_file("pairs.py", PAIRS)
         service = Service(room)
         await service.start()
         yield service
@@ -389,6 +420,40 @@ async def test_slow_on_init_holds_up_no_other(service: Service) -> None:
     kind.leave.set()
     await service.manager.settled()
     assert service.manager.get("Slow").state is TRADING
+
+
+async def test_what_hangs_or_fails_in_one_engine_holds_up_no_other(service: Service) -> None:
+    """Each engine has ``init_workers`` of its own: one is taken by what hangs, and the rest goes on by the other."""
+    added = {
+        "Slow": "CtaStrategy", "BadInit": "CtaStrategy", "Probe": "CtaStrategy",
+        "SlowTwin": "PortfolioStrategy", "BadTwin": "PortfolioStrategy", "Twin": "PortfolioStrategy",
+    }  # fmt: skip
+    await service.manager.restore()
+    for name, engine in added.items():
+        await service.manager.add(name, name, SYMBOL, {}, auto_start=True, engine=engine)
+    await service.stop()
+    await service.start()
+    service.cta.set_init_workers(1)
+    service.portfolio.set_init_workers(2)
+    slow, slow_twin = service.cta.classes["Slow"], service.portfolio.classes["SlowTwin"]
+    await service.manager.load_strategies_from_db()
+    order = service.cta.init_strategy("Slow")  # it has the only worker of its engine
+    assert await asyncio.to_thread(slow.entered.acquire, timeout=WAIT_S)
+
+    await service.manager.restore()
+    assert await asyncio.to_thread(slow_twin.entered.acquire, timeout=WAIT_S)
+    await service.until(lambda: service.manager.get("Twin").state is TRADING)
+    await service.until(lambda: service.manager.get("BadTwin").state is FAILED)
+    assert service.manager.get("SlowTwin").state is StrategyState.INITING
+    assert service.manager.get("Probe").state is StrategyState.INITING  # in turn, behind the one that hangs
+
+    slow.leave.set()
+    await asyncio.wrap_future(order)
+    await service.until(lambda: service.manager.get("Probe").state is TRADING)
+    assert service.manager.get("BadInit").state is FAILED
+    slow_twin.leave.set()
+    await service.manager.settled()
+    assert service.manager.get("SlowTwin").state is TRADING
 
 
 async def test_stop_during_the_restore_wins(service: Service) -> None:
