@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.servers.base import ProgramMissing
 
-from bench import engines, growth, live, outage, stall, stores
+from bench import alerts, engines, growth, live, outage, stall, stores
 from bench.live import Plan
 from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
@@ -32,6 +32,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "start": live.start,
     "outage": outage.outage,
     "growth": growth.growth,
+    "alerts": alerts.alerts,
 }
 RESULTS = Path(__file__).with_name("RESULTS.md")
 HOW = """\
@@ -55,6 +56,8 @@ or half the time.
   "lives": all that is told of orders from their sending to their fill, several facts of one row.
 - **InfluxDB**: ticks with five levels, given as numpy columns, which the store makes into lines while the clock runs;
   the loader posts lines, as they are or packed, that were made before. New series each time, one of them read back.
+- **Alerts**: `vnpy-core run` as below, without a channel, and with ten alerts that are told again every second to a
+  channel that takes connections and never answers.
 - **State cache**: a private Redis; "there" is when it has acknowledged.
 - **VnPy Core**: `vnpy-core run`, one process, every default kept but three: the simulated market and the demo
   strategy are replaced by `bench.gateway.BenchGateway`, and the limits of vn.py's RiskManager are lifted, because they

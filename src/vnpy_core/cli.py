@@ -17,6 +17,7 @@ from rich.table import Table
 
 from vnpy_core import __version__
 from vnpy_core.cli_access import token_app, user_app
+from vnpy_core.cli_alerts import alerts_app
 from vnpy_core.cli_strategies import strategies_app
 from vnpy_core.config.settings import DEFAULT_FILE, VnPyCoreConfig, load_config
 from vnpy_core.config.template import render_template
@@ -50,6 +51,7 @@ app.add_typer(db_app, name="db")
 app.add_typer(user_app, name="user")
 app.add_typer(token_app, name="token")
 app.add_typer(strategies_app, name="strategies")
+app.add_typer(alerts_app, name="alerts")
 
 out = Console()
 err = Console(stderr=True)

@@ -103,8 +103,8 @@ DEFAULT_RULES: Mapping[str, RuleSettings] = {
         for_s=5.0, severity="critical", suppressed_by=("gateway_down", "event_thread_stalled"),
     ),
     "event_lag": _metric(
-        "event_engine_lag_p99_seconds", "Events wait {value} s for the event thread", "事件延迟达 {value} 秒",
-        value=0.5, for_s=75.0, suppressed_by=("event_thread_stalled",),
+        "event_lag_mean_seconds", "Events wait {value} s for the event thread", "事件延迟达 {value} 秒",
+        value=0.25, for_s=10.0, suppressed_by=("event_thread_stalled",),
     ),
     "handler_errors": _metric(
         "event_engine_handler_errors_total", "A handler raises: {handler}", "事件处理函数出错：{handler}",

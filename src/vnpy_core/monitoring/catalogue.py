@@ -109,6 +109,7 @@ TRADING: Mapping[str, Described] = {
 ALERTS: Mapping[str, Described] = {
     "gateway_missing": _gauge("1 for a gateway that is to be connected and is not.", "gateway"),
     "gateway_mute": _gauge("1 for a gateway that is missing, or whose subscribed symbols do not tick.", "gateway"),
+    "event_lag_mean_seconds": _gauge("From put to dispatched: mean of the last second in which events came."),
     "folder_free_bytes": _gauge("Free on each disk that is written to, by the first folder on it.", "folder"),
     "loss_limit_used_ratio": _gauge("Which part of a loss limit the account has lost.", "gateway", "limit"),
     "clock_skew_seconds": _gauge("The least that ticks' times differed lately from when they came.", "gateway"),

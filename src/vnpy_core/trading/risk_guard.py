@@ -136,7 +136,7 @@ def alert_of(state: RiskState) -> Alert:
     is_over = state.state is TradingState.ACTIVE
     return Alert(
         alert_id=f"risk_state.{state.scope}",
-        severity="critical" if state.state is TradingState.HALTED else "warning",
+        severity="critical" if state.state is TradingState.HALTED or state.source != "operator" else "warning",
         summary=f"Trading of {where} is {state.state}: {state.reason}",
         datetime=now_timestamp(),
         resolved=is_over,

@@ -12,8 +12,9 @@ from cryptography.x509.oid import NameOID
 
 from vnpy_core.config.risk_settings import RiskSettings
 from vnpy_core.enums import TradingState
+from vnpy_core.instruments import Histogram
 from vnpy_core.models import RiskDay, RiskLimits, RiskState
-from vnpy_core.monitoring.alerts.probes import ClockSkew, certificate_end, free_bytes, used_limits
+from vnpy_core.monitoring.alerts.probes import ClockSkew, MeanLag, certificate_end, free_bytes, used_limits
 from vnpy_core.trading.risk_reports import AccountRisk
 
 AT = "2026-01-05T01:30:00.000000+00:00"
@@ -33,6 +34,18 @@ def test_clock_skew_is_the_least_of_what_keeps_coming() -> None:
     skew.take("A", 40.0, 11.0)
     assert skew.read(12.0) == {"A": 31.0, "B": 0.01}
     assert skew.read(30.0) == {}
+
+
+def test_lag_is_the_mean_since_the_last_look() -> None:
+    histogram, lag = Histogram(), MeanLag()
+    histogram.observe(9.0)
+    lag.look(histogram.read())
+    assert lag.mean_s == 0.0
+    for value in (0.1, 0.3):
+        histogram.observe(value)
+    lag.look(histogram.read())
+    lag.look(histogram.read())
+    assert lag.mean_s == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(

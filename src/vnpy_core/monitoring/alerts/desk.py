@@ -343,7 +343,7 @@ class AlertDesk:
             left.remove(delivery)
         made, failed = (list(dict.fromkeys((*each, delivery))) for each in (incident.delivered, incident.failed))
         settled = replace(incident, outstanding=left, **({"delivered": made} if delivered else {"failed": failed}))
-        self._pipeline.emit_in_company(self.book.keep(settled))
+        self._pipeline.emit(self.book.keep(settled))  # at once: until it is on disk, a crash would have it told again
 
     def _end_silences(self) -> None:
         now = now_timestamp()

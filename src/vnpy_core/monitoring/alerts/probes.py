@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from prometheus_client.core import Metric
 
 from vnpy_core.enums import GatewayState
 from vnpy_core.events import Event
+from vnpy_core.instruments import Reading
 from vnpy_core.models import GatewayStatus, RiskLimits, Tick
 from vnpy_core.monitoring.families import family
 from vnpy_core.trading.risk_reports import AccountRisk
@@ -21,7 +23,8 @@ from vnpy_core.trading.risk_reports import AccountRisk
 if TYPE_CHECKING:
     from vnpy_core.service import VnPyCoreService
 
-_LOOK_S = 5.0
+_LOOK_S = 1.0
+_LOOKS_A_DISK = 2
 _BUCKET_S = 5.0
 _DAY_S = 86_400.0
 # A tick that is so far off is of another session, or one of those that a venue sends of the past when it is asked.
@@ -71,25 +74,41 @@ class ClockSkew:
         }
 
 
+class MeanLag:
+    """How long events have waited for the event thread, on average between the last two looks."""
+
+    def __init__(self) -> None:
+        self.mean_s = 0.0
+        self._seen: Reading | None = None
+
+    def look(self, reading: Reading) -> None:
+        if self._seen is not None and reading.count > self._seen.count:
+            self.mean_s = (reading.sum - self._seen.sum) / (reading.count - self._seen.count)
+        self._seen = reading
+
+
 class Probes:
     """Loop only. ``run`` is a task of its owner, for what takes a disk to find out; ``collect`` tells what is known."""
 
     def __init__(self, service: "VnPyCoreService") -> None:
         self._service = service
         self._skew = ClockSkew()
+        self._lag = MeanLag()
         self._free_bytes: Mapping[str, float] = {}
         self._certificate_ends: float | None = None
         service.pipeline.subscribe(self._skew.on_events)
 
     async def run(self) -> None:
-        """Look at disks and certificate now and again; never returns."""
+        """Look at lags, disks and certificate now and again; never returns."""
         config = self._service.config
         spool = config.history.spool_path or config.data_dir / "spool"
         folders = (config.data_dir, config.log_path, spool, config.history_path.parent)
-        while True:
-            self._free_bytes = await asyncio.to_thread(free_bytes, folders)
-            if config.service.tls_cert is not None:
-                self._certificate_ends = await asyncio.to_thread(certificate_end, config.service.tls_cert)
+        for number in itertools.count():
+            self._lag.look(self._service.host.event_engine.lag_seconds())
+            if number % _LOOKS_A_DISK == 0:
+                self._free_bytes = await asyncio.to_thread(free_bytes, folders)
+                if config.service.tls_cert is not None:
+                    self._certificate_ends = await asyncio.to_thread(certificate_end, config.service.tls_cert)
             await asyncio.sleep(_LOOK_S)
 
     def collect(self) -> Iterator[Metric]:
@@ -102,6 +121,7 @@ class Probes:
         }
         yield family("gateway_missing", missing)
         yield family("gateway_mute", mute)
+        yield family("event_lag_mean_seconds", self._lag.mean_s)
         yield family("folder_free_bytes", self._free_bytes)
         limits = service.risk.limits()
         losses: dict[tuple[str, ...], float] = {

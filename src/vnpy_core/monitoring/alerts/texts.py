@@ -26,6 +26,7 @@ _WORDS: Mapping[Language, Mapping[str, str]] = {
     },
 }  # fmt: skip
 _MOST_LINES = 30
+_MOST_LETTERS = 120  # of a title
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -59,24 +60,30 @@ def message_of(notices: Sequence[Notice], language: Language, source: str, zone:
     worst = next((each for each in ("critical", "warning") if each in severities), "info")
     if len(notices) == 1:
         notice = notices[0]
-        title = f"[{_tag(notice, language)}] {notice.incident.summary}"
-        body = "\n".join(filter(None, (_line(notice, language, zone, tagged=False), source)))
+        title = f"[{_tag(notice, language)}] {_short(notice.incident.summary)}"
+        rest = notice.incident.summary if _short(notice.incident.summary) != notice.incident.summary else ""
+        body = "\n".join(filter(None, (_line(notice, language, zone, tagged=False), rest, source)))
     else:
         words = _WORDS[language]
         kinds = {_tag(notice, language) for notice in notices}
         tag = kinds.pop() if len(kinds) == 1 else words[worst]
-        title = f"[{tag}] {words['alerts'].format(count=len(notices))}: {notices[-1].incident.summary}"
+        title = f"[{tag}] {words['alerts'].format(count=len(notices))}: {_short(notices[-1].incident.summary)}"
         lines = [_line(notice, language, zone) for notice in notices[:_MOST_LINES]]
         if len(notices) > _MOST_LINES:
             lines.append(words["others"].format(count=len(notices) - _MOST_LINES))
         body = "\n".join((*lines, source))
     over = all(notice.what == "resolved" for notice in notices)
-    return Message(title[:250], body, "resolved" if over else worst)
+    return Message(title, body, "resolved" if over else worst)
 
 
 def test_message(channel: str, language: Language, source: str) -> Message:
     words = _WORDS[language]
     return Message(f"[{words['test']}] VnPy Core", f"{words['test_body'].format(channel=channel)}\n{source}", "info")
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 def _tag(notice: Notice, language: Language) -> str:
