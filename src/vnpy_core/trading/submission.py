@@ -15,6 +15,7 @@ import msgspec
 from vnpy_core.errors import CoreError, OrderRefused, OutcomeUnknown, Unavailable
 from vnpy_core.events import Event
 from vnpy_core.models import KeyUse, Model, Order, OrderIntent, OrderSpec
+from vnpy_core.trading.departures import Departures
 from vnpy_core.trading.event_thread import EventThread, Series, Unanswered, retrieve
 from vnpy_core.trading.intents import IntentBook
 from vnpy_core.trading.order_journeys import OrderJourneys
@@ -76,6 +77,7 @@ class Submission:
         self._client_order_ids = client_order_ids
         self._replaces = replaces
         self._journeys = journeys
+        self._departures: Departures[tuple[Sequence[OrderIntent], KeyUse | None]] = Departures(self._depart)
         self._answers: dict[str, asyncio.Future[SubmitResult | CoreError]] = {}  # by intent
         self._ready: list[OrderIntent] = []  # on disk, and to be handed over next
         self._sent: dict[str, OrderIntent] = {}  # written on the event thread
@@ -96,12 +98,7 @@ class Submission:
         for intent, answer in zip(intents, answers, strict=True):
             self._answers[intent.intent_id] = answer
             self._book.put(intent)
-        try:
-            on_disk = self._pipeline.begin_commit_all(intents if key is None else [key, *intents])
-        except Unavailable as error:
-            self._not_on_disk(intents, error)
-        else:
-            on_disk.add_done_callback(lambda future: self._on_disk(intents, future))
+        self._departures.add((intents, key), len(intents))
         results = [await answer for answer in answers]
         if logger.isEnabledFor(logging.DEBUG):
             for intent, result in zip(intents, results, strict=True):
@@ -146,6 +143,18 @@ class Submission:
 
     # -- the way
 
+    def _depart(self, group: Sequence[tuple[Sequence[OrderIntent], KeyUse | None]]) -> None:
+        for intents, key in group:
+            self._journal(intents, key)
+
+    def _journal(self, intents: Sequence[OrderIntent], key: KeyUse | None) -> None:
+        try:
+            on_disk = self._pipeline.begin_commit_all(intents if key is None else [key, *intents])
+        except Unavailable as error:
+            self._not_on_disk(intents, error)
+        else:
+            on_disk.add_done_callback(lambda future: self._on_disk(intents, future))
+
     def _on_disk(self, intents: Sequence[OrderIntent], commit: "asyncio.Future[Event | None]") -> None:
         error = commit.exception()
         if isinstance(error, CoreError):
@@ -166,7 +175,14 @@ class Submission:
 
     def _hand_over(self) -> None:
         intents, self._ready = self._ready, []
-        self._spawn(self._send(intents))
+        self._spawn(self._send(intents)).add_done_callback(lambda task: self._broken_off(intents, task))
+
+    def _broken_off(self, intents: Sequence[OrderIntent], task: asyncio.Task[None]) -> None:
+        """Answer those of whom a fault of our own has left the answers open."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("Sending %d orders broke off", len(intents), exc_info=error)
+            for intent in intents:
+                self._answer(intent, _unknown(intent, "Something went wrong in the service."))
 
     async def _send(self, intents: Sequence[OrderIntent]) -> None:
         call = Series(self._send_one, intents)
@@ -237,8 +253,11 @@ class Submission:
 
     def _answer(self, intent: OrderIntent, answer: SubmitResult | CoreError) -> None:
         waiting = self._answers.pop(intent.intent_id, None)
-        if waiting is not None and not waiting.done():
+        if waiting is None:
+            return
+        if not waiting.done():
             waiting.set_result(answer)
+        self._departures.arrived()
 
     def _refuse(self, intent: OrderIntent, error: CoreError) -> None:
         """Answer that it is not known to be sent."""
@@ -321,11 +340,12 @@ class Submission:
         known = self._orders.get(vt_orderid)
         return known.data if known is not None and isinstance(known.data, Order) else None
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(retrieve)
+        return task
 
 
 def settled(

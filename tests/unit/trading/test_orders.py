@@ -15,6 +15,7 @@ from vnpy_core.events import Event
 from vnpy_core.models import KeyUse, Model, Order, OrderIntent, OrderSpec
 from vnpy_core.trading.filters import OrderFilter, strategy_of
 from vnpy_core.trading.orders import OrderService
+from vnpy_core.trading.results import SubmitResult
 
 SPEC = OrderSpec(
     symbol="rb2501", exchange=Exchange.SHFE, direction=Direction.LONG, offset=Offset.OPEN,
@@ -104,6 +105,7 @@ class Pipeline:
         self.keys: list[KeyUse] = []
         self.emitted: list[Model] = []
         self.full = False
+        self.fault: Exception | None = None
         self.first_commit = asyncio.Event()
         self.watchers: list[Callable[[Model], None]] = []
         self.callbacks: list[Callable[[Sequence[Event]], None]] = []
@@ -113,6 +115,8 @@ class Pipeline:
             raise Unavailable("The disk is full.")
 
     async def commit_all(self, models: Sequence[Model]) -> None:
+        if self.fault is not None:
+            raise self.fault
         await self.begin_commit_all(models)
 
     def begin_commit_all(self, models: Sequence[Model]) -> asyncio.Future[Event | None]:
@@ -241,35 +245,43 @@ async def test_the_outcome_is_queued_with_the_first_state(desk: Desk) -> None:
     assert desk.pipeline.outcomes() == [None, "SENT"]
 
 
-async def test_orders_of_one_commit_are_one_call_and_answered_each_for_itself(desk: Desk) -> None:
-    """The second has its first state at once; the first waits for its own, and holds up nobody."""
-    loop = asyncio.get_running_loop()
-    desk.engine.on_send = lambda vt_orderid: loop.call_soon(desk.pipeline.publish, order("2"))
+async def two_together(desk: Desk) -> list[asyncio.Task[SubmitResult]]:
+    """Return two submissions that wait for the event thread in one call, and one before them that waits in its own."""
     desk.thread.held = True
-    both = [asyncio.create_task(desk.service.submit(SPEC, "SIM", f"mine-{number}")) for number in (1, 2)]
-    await desk.thread.called.wait()
+    tasks = []
+    for numbers in ((1,), (2, 3)):
+        desk.thread.called.clear()
+        tasks += [asyncio.create_task(desk.service.submit(SPEC, "SIM", f"mine-{number}")) for number in numbers]
+        await desk.thread.called.wait()
+    assert desk.thread.calls == 2
+    return tasks
+
+
+async def test_orders_that_go_together_are_answered_each_for_itself(desk: Desk) -> None:
+    """The last has its first state at once; the others wait for their own, and hold up nobody."""
+    loop = asyncio.get_running_loop()
+    desk.engine.on_send = lambda vt_orderid: loop.call_soon(desk.pipeline.publish, order("3"))
+    first, second, third = await two_together(desk)
     desk.thread.release()
-    assert (await both[1]).order == order("2")
-    assert not both[0].done()
-    desk.pipeline.publish(order("1"))
-    assert (await both[0]).order == order("1")
-    assert desk.thread.calls == 1
+    assert (await third).order == order("3")
+    assert not second.done()
+    desk.pipeline.publish(order("2"))
+    assert (await second).order == order("2")
+    assert (await first).order is None
 
 
 async def test_one_of_several_that_is_refused_holds_up_no_other(desk: Desk) -> None:
-    desk.thread.held = True
-    both = [asyncio.create_task(desk.service.submit(SPEC, "SIM", f"mine-{number}")) for number in (1, 2)]
-    await desk.thread.called.wait()
-
     def refuse_the_next(vt_orderid: str) -> None:
-        desk.engine.failure = OrderRefused("Not enough funds.")
+        if vt_orderid == "SIM.2":
+            desk.engine.failure = OrderRefused("Not enough funds.")
 
     desk.engine.on_send = refuse_the_next
+    first, second, third = await two_together(desk)
     desk.thread.release()
-    assert (await both[0]).vt_orderid == "SIM.1"
+    assert [(await one).vt_orderid for one in (first, second)] == ["SIM.1", "SIM.2"]
     with pytest.raises(OrderRefused, match="funds"):
-        await both[1]
-    assert sorted(filter(None, desk.pipeline.outcomes())) == ["REFUSED", "SENT"]
+        await third
+    assert sorted(filter(None, desk.pipeline.outcomes())) == ["REFUSED", "SENT", "SENT"]
 
 
 async def test_a_client_order_id_is_good_for_one_order(desk: Desk) -> None:
@@ -318,6 +330,12 @@ async def test_a_refusal_is_recorded_with_its_reason(desk: Desk, refusal: OrderR
     assert desk.pipeline.committed[-1].reason == refusal.detail
     with pytest.raises(Conflict, match="was refused"):
         await desk.service.submit(SPEC, "SIM", "mine-1")
+
+
+async def test_a_fault_of_our_own_leaves_nobody_without_an_answer(desk: Desk) -> None:
+    desk.engine.failure, desk.pipeline.fault = OrderRefused("Not enough funds."), ZeroDivisionError("oops")
+    with pytest.raises(OutcomeUnknown, match="went wrong"):
+        await desk.service.submit(SPEC, "SIM")
 
 
 async def test_a_gateway_that_raises_may_have_sent_the_order(desk: Desk) -> None:
