@@ -1,5 +1,6 @@
 """The shortcut for plain orders: it takes only what the route would take, and means the same by it."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 from tests.unit.routers.memory_service import Api
 from tests.unit.routers.test_trading import ORDER
 
+from vnpy_core.errors import OrderRefused, Unavailable
 from vnpy_core.routers.order_requests import OrderBody
 from vnpy_core.routers.order_shortcut import plain_order
 
@@ -89,3 +91,40 @@ async def test_errors_have_one_shape(api: Api) -> None:
     for order in (ORDER | {"price": 0.5}, ORDER | {"price": 0.5, "direction": "多"}):
         problem = await api.send("POST", "/trading/orders", order, 409)
         assert (problem["type"], problem["code"]) == ("urn:vnpy-core:problem:price_tick", "price_tick")
+
+
+NEW = re.compile(r'"(?:vt_orderid|orderid|client_order_id|intent_id|request_id)":"[^"]*"|SIM\.[0-9]+|-short|-full')
+CHANGES: list[dict[str, Any]] = [
+    {}, {"client_order_id": "mine"}, {"price": 3500.5}, {"price": -1}, {"symbol": "none"}, {"gateway_name": "X"},
+    {"type": "RFQ"}, {"offset": "NONE"}, {"offset": "CLOSEYESTERDAY"}, {"volume": 0.5}, {"reference": "中\u202e文"},
+    {"gateway_name": None},
+]  # fmt: skip
+FAILURES = [None, OrderRefused("Halted.", code="trading_halted"), Unavailable("Held."), ZeroDivisionError("oops")]
+
+
+async def told(api: Api, path: str, order: dict[str, Any], key: str | None) -> list[str]:
+    """Return all that is told of an order, its answer and what is written down, but what is new each time."""
+    headers = {"Idempotency-Key": key} if key is not None else {}
+    answer = await api.http.post(path, json=order, headers=headers)
+    await api.service.pipeline.drain()
+    written = [event.data for event in api.service.journal.events if event.topic == "audit"][-1]
+    shown = {name: value for name, value in answer.headers.items() if name not in ("x-request-id", "content-length")}
+    audit = [getattr(written, name) for name in ("actor", "credential", "address", "action", "status", "code")]
+    whole = (answer.status_code, shown, answer.text, audit, written.detail)
+    return [NEW.sub("", str(part)) for part in whole]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+async def test_both_ways_tell_the_same(api: Api, failure: Exception | None) -> None:
+    """Of each order twice: the second time its ``client_order_id`` or its key has been used."""
+    api.service.engine.failure = failure
+    for number, change in enumerate(CHANGES):
+        for keyed in (False, True):
+            ways = []
+            for way, query in (("short", ""), ("full", "?dry_run=false")):
+                order = ORDER | change
+                if "client_order_id" in order:
+                    order["client_order_id"] = f"mine-{number}-{keyed}-{way}"
+                key = f"key-{number}-{way}" if keyed else None
+                ways.append([await told(api, f"/trading/orders{query}", order, key) for _ in range(2)])
+            assert ways[0] == ways[1]
