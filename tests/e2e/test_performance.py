@@ -38,6 +38,12 @@ def test_a_kill_changes_no_number(service: Start, tmp_path: Path) -> None:
     assert before["trade_count"] == len(trades)
     assert before["turnover"] == sum(trade["price"] * trade["volume"] * 10 for trade in trades)
 
+    chart = core.get("/api/v1/charts/rb2605.SHFE", strategy="EveryTick", indicator="SMA:1")
+    assert {trade["vt_tradeid"] for trade in chart["trades"]} == {trade["vt_tradeid"] for trade in trades}
+    assert [order["vt_orderid"] for order in chart["orders"]]
+    assert chart["forming"]
+    assert chart["indicators"][0]["outputs"]["real"] == [bar["close_price"] for bar in chart["bars"]]
+
     core.kill()
     core = service()
     eventually(lambda: core.http.get(PATH).status_code == 200, what="fills were read")
