@@ -94,7 +94,7 @@ def test_a_stuck_event_thread_is_seen_and_over_when_its_cause_is(tmp_path: Path,
             hold.touch()
             began = time.monotonic()
             live = eventually(lambda: failed(core, "/health/live"), 20, "liveness fails")
-            assert time.monotonic() - began < 8
+            assert time.monotonic() - began < 15
             assert "strategy holder holds it in on_tick" in live["detail"]
             raised = stream.wait_for(lambda event: is_stall(event, resolved=False))
             assert "strategy holder holds it in on_tick" in raised["data"]["summary"]
