@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from msgspec.structs import replace
@@ -42,18 +43,20 @@ class AlertAdministration:
             Invalid: ``cursor`` is none of this list.
         """
         before = _place(cursor)
-        found = [
+        found = (
             each
-            for each in self._desk.book.incidents()
+            for each in self._desk.book.newest()
             if (before is None or each.incident_id < before)
             and state in (None, each.state)
             and rule in (None, each.rule)
             and severity in (None, each.severity)
             and active in (None, each.state is not AlertState.RESOLVED)
-        ]
-        found.sort(key=lambda each: each.incident_id, reverse=True)
-        page = found[:limit]
-        return page, f"{_CURSOR}{page[-1].incident_id}" if len(found) > limit else None
+        )
+        page = list(islice(found, limit + 1))
+        if len(page) <= limit:
+            return page, None
+        del page[limit:]
+        return page, f"{_CURSOR}{page[-1].incident_id}"
 
     def get(self, incident_id: str) -> Incident:
         """Raises: NotFound."""

@@ -1,7 +1,7 @@
 """Book: the life of each alert, from pending to resolved. Pure: it is told what holds, and says what is to be done."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -77,6 +77,10 @@ class Book:
     def incidents(self) -> Iterable[Incident]:
         """Return all that are remembered, oldest first."""
         return self._incidents.values()
+
+    def newest(self) -> Iterator[Incident]:
+        """Return all that are remembered, newest first; do not await between two of them."""
+        return reversed(self._incidents.values())  # their ids grow as they are made
 
     def get(self, incident_id: str) -> Incident | None:
         return self._incidents.get(incident_id)
