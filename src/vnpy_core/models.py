@@ -95,6 +95,7 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
     rejected_reason: str | None = None
     replaces: Annotated[str | None, msgspec.Meta(description="The order it was sent in place of")] = None
     replaced_by: Annotated[str | None, msgspec.Meta(description="The order that was sent in its place")] = None
+    external: Annotated[bool, msgspec.Meta(description="As far as is known, another program has sent it")] = False
 
     @property
     def key(self) -> str:

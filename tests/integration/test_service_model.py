@@ -279,6 +279,8 @@ class Trading(RuleBasedStateMachine):
         assert {key: (each.status, each.traded, each.volume) for key, each in orders.items()} == {
             key: (each.status, each.traded, each.volume) for key, each in expected.items()
         }
+        of_others = {key for key, vt_orderid in self.vt_orderids.items() if key == vt_orderid}
+        assert {key for key, each in orders.items() if each.external} == of_others
         assert sorted((each.vt_orderid, each.volume) for each in trades) == sorted(self.fills)
         assert held == sum(volume for _, volume in self.fills)
         in_doubt = [key for key, order in self.orders.items() if not order.settled]

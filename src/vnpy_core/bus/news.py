@@ -7,7 +7,7 @@ vn.py's gateways push an order again whenever they have queried it, and may deli
   other, after PARTTRADED no NOTTRADED, after NOTTRADED no SUBMITTING. ``traded`` never falls: a late CANCELLED with a
   smaller one keeps the greater.
 * What an order's later state leaves out (``client_order_id``, ``rejected_reason``, ``datetime``, ``reference``, what
-  replaces it and what it replaces) it keeps from the earlier one.
+  replaces it and what it replaces) it keeps from the earlier one. One that was ours once is not ``external`` later.
 * A gateway that begins its order numbers anew must not lose the new order: a final order's id counts as that of
   another order if contract, side, type or volume differ, or if its time is later.
 * A trade that is known is no news, unless its contract, side, price, volume or day differ: then the id was used anew.
@@ -73,6 +73,7 @@ def _order_news(latest: Order, incoming: Order) -> Order | Echo:
         reference=incoming.reference or latest.reference,
         replaces=incoming.replaces or latest.replaces,
         replaced_by=incoming.replaced_by or latest.replaced_by,
+        external=incoming.external and latest.external,
     )
     return Echo.DUPLICATE if merged == latest else merged
 

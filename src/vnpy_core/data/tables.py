@@ -26,9 +26,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    false,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeDecorator
 
 from vnpy_core.models import (
@@ -48,7 +50,7 @@ from vnpy_core.models import (
 )
 
 # Upgraded to at open; the newest revision in migrations/versions. Kept here as well, because looking there costs 80 ms.
-SCHEMA_REVISION = "0012_since_0004"
+SCHEMA_REVISION = "0013_since_0004"
 
 metadata = MetaData(
     # Primary keys are named by the database: MySQL takes no name for them, and warns of each.
@@ -88,6 +90,22 @@ def _text_of_sqlite(value: str | None) -> str | None:
     if value is None:
         return None
     return datetime.fromisoformat(value).astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+class No(ColumnElement[bool]):
+    """The default ``false``, as each database tells it again: so the tables can be compared with the migrations."""
+
+    inherit_cache = True
+
+
+@compiles(No)
+def _zero(element: No, compiler: SQLCompiler, **options: Any) -> str:
+    return "0"
+
+
+@compiles(No, "postgresql")
+def _false(element: No, compiler: SQLCompiler, **options: Any) -> str:
+    return "false"
 
 
 LongText = Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
@@ -150,6 +168,7 @@ orders = _facts(
     Column("rejected_reason", LongText),
     Column("replaces", VtId),
     Column("replaced_by", VtId),
+    Column("external", Boolean, server_default=No(), nullable=False),
     _moment(),
     Index(None, "moment", "vt_orderid"),
     Index(None, "vt_symbol", "moment", "vt_orderid"),
@@ -237,7 +256,7 @@ strategy_states = _facts(
     Column("error", LongText),
     Column("desired_state", EnumName, nullable=False),
     Column("revision", BigInteger, nullable=False),
-    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("paused", Boolean, nullable=False, server_default=No()),
     Column("vt_symbols", JSON),
     Column("positions", JSON),
 )
@@ -266,7 +285,7 @@ strategies = _table(
     Column("version", Integer, nullable=False),
     Column("updated_by", Name, nullable=False),
     Column("updated", WireTime, nullable=False),
-    Column("paused", Boolean, nullable=False, server_default=false()),
+    Column("paused", Boolean, nullable=False, server_default=No()),
     Column("vt_symbols", JSON),
     Column("is_active", Boolean),
 )

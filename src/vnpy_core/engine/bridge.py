@@ -29,6 +29,7 @@ from vnpy_riskmanager.base import EVENT_RISK_NOTIFY, EVENT_RISK_RULE
 
 from vnpy_core.engine import translate
 from vnpy_core.engine.event_engine import EVENT_CORE_ALERT
+from vnpy_core.engine.markers import is_of_engine, split_reference
 from vnpy_core.engine.plain import shown
 from vnpy_core.events import Event
 from vnpy_core.models import Log, Model, Order
@@ -62,6 +63,7 @@ class Bridge:
     def __init__(self, event_engine: Taps, *, tick_buffer: int) -> None:
         self.client_order_ids: dict[str, str] = {}
         self.replaces: dict[str, str] = {}
+        self.sent: set[str] = set()
         self._tick_buffer = tick_buffer
         self._kept: deque[Event] = deque()
         self._droppable: deque[Event] = deque()
@@ -170,8 +172,13 @@ class Bridge:
 
     def _order(self, data: Any) -> Order:
         vt_orderid = data.vt_orderid
-        made = translate.order(data, self.client_order_ids.get(vt_orderid), self.replaces.get(vt_orderid))
+        client_order_id = self.client_order_ids.get(vt_orderid)
+        made = translate.order(
+            data, client_order_id, self.replaces.get(vt_orderid),
+            external=client_order_id is None and vt_orderid not in self.sent and not _is_ours(data.reference),
+        )  # fmt: skip
         if made.is_final:  # from here on the pipeline remembers them
+            self.sent.discard(vt_orderid)
             self.client_order_ids.pop(vt_orderid, None)
             self.replaces.pop(vt_orderid, None)
         return made
@@ -223,6 +230,11 @@ class Bridge:
             except IndexError:
                 pass
         return batch
+
+
+def _is_ours(reference: object) -> bool:
+    """Tell whether the reference is one that this service gives, in this run or an earlier one."""
+    return isinstance(reference, str) and (is_of_engine(reference) or bool(split_reference(reference)[1]))
 
 
 def _as_it_is(data: Model) -> Model:

@@ -70,6 +70,7 @@ class EngineHost:
         engine = self.config.engine
         self.bridge = Bridge(self.event_engine, tick_buffer=engine.tick_buffer)
         self.main_engine = CoreMainEngine(self.event_engine)
+        self.bridge.sent = self.main_engine.sent
         self.gateways = GatewayHost(self.main_engine, self.event_engine, self.config.gateways)
         self.gateways.load()
         self.risk = self.main_engine.add_core_app(CoreRiskApp, CoreRiskEngine)

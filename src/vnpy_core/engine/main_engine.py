@@ -88,6 +88,7 @@ class CoreMainEngine(MainEngine):
         self._offline: dict[str, str] = {}
         self._held: dict[str, str] = {}
         self._holds: dict[tuple[str, str], str] = {}
+        self.sent: set[str] = set()
         self.redactor = Redactor()
         self.on_notification: Callable[[str, str], None] = lambda sender, text: None
         """Called with what an app or a strategy wants to tell a person; on its thread, and must not wait."""
@@ -178,6 +179,8 @@ class CoreMainEngine(MainEngine):
             return ""
         self._log_request("Send new order", gateway_name, req)
         vt_orderid: str = gateway.send_order(req)
+        if vt_orderid:
+            self.sent.add(vt_orderid)
         return vt_orderid
 
     def cancel_order(self, req: CancelRequest, gateway_name: str) -> None:

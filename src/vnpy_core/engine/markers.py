@@ -4,9 +4,16 @@ SimGateway and vn.py's RpcGateway hand the reference back. The gateways of broke
 their orders are known again by what they are.
 """
 
+# vn.py's engines write their name before the strategy's or the algorithm's into an order's reference.
+_ENGINES = ("CtaStrategy_", "AlgoTrading_", "PortfolioStrategy_", "SpreadTrading_")
 _MARK = "~"
 _LENGTH = 32  # the id of an intent
 _DIGITS = frozenset("0123456789abcdef")
+
+
+def is_of_engine(reference: str) -> bool:
+    """Tell whether a strategy or an algorithm has sent the order with this reference."""
+    return reference.startswith(_ENGINES)
 
 
 def marked(reference: str, marker: str) -> str:

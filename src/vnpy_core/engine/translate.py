@@ -135,7 +135,9 @@ def bar(data: BarData) -> models.Bar:
     )
 
 
-def order(data: OrderData, client_order_id: str | None = None, replaces: str | None = None) -> models.Order:
+def order(
+    data: OrderData, client_order_id: str | None = None, replaces: str | None = None, *, external: bool = False
+) -> models.Order:
     """``rejected_reason`` is ``extra["reason"]``, where gateways that know the reason put it."""
     reason = data.extra.get("reason") if isinstance(data.extra, dict) else None
     return _make(
@@ -151,6 +153,7 @@ def order(data: OrderData, client_order_id: str | None = None, replaces: str | N
             "reference": split_reference(data.reference)[0] if type(data.reference) is str else data.reference,
             "client_order_id": client_order_id,
             "replaces": replaces,
+            "external": external,
             "rejected_reason": None if reason is None else text(reason),
         },
     )

@@ -150,7 +150,7 @@ class OrderService:
         about = {"vt_orderid": vt_orderid} if vt_orderid is not None else None
         logger.warning("Order intent %s: %s %s. %s", intent_id, outcome, vt_orderid or "", reason, extra=about)
         if order is not None:
-            self._pipeline.emit(msgspec.structs.replace(order, client_order_id=intent.client_order_id))
+            self._pipeline.emit(msgspec.structs.replace(order, client_order_id=intent.client_order_id, external=False))
         return result
 
     async def preview(self, spec: OrderSpec, gateway_name: str, client_order_id: str | None = None) -> Preview:

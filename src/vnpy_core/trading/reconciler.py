@@ -10,6 +10,7 @@ import msgspec
 
 from vnpy_core.config.gateways import GatewaySettings
 from vnpy_core.config.json_file import replace_json
+from vnpy_core.engine.markers import is_of_engine
 from vnpy_core.enums import GatewayState
 from vnpy_core.errors import Conflict, CoreError, NotFound
 from vnpy_core.events import Event
@@ -34,8 +35,6 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.05
 RECHECK_S = 1.0
 _ONLINE = frozenset({GatewayState.CONNECTED, GatewayState.STALE})
-# vn.py's engines write their name before the strategy's or the algorithm's into an order's reference.
-OUR_ENGINES = ("CtaStrategy_", "AlgoTrading_", "PortfolioStrategy_", "SpreadTrading_")
 
 
 class Gate(Protocol):
@@ -254,7 +253,7 @@ class Reconciler:
         return news
 
     def _is_ours(self, order: Order) -> bool:
-        if self._intents.has_sent(order.vt_orderid) or order.reference.startswith(OUR_ENGINES):
+        if self._intents.has_sent(order.vt_orderid) or is_of_engine(order.reference):
             return True
         known = self._tables.orders.get(order.vt_orderid)
         return known is not None and isinstance(known.data, Order) and known.data.client_order_id is not None
