@@ -1,6 +1,5 @@
 """The document and the application agree: examples are valid, and schemathesis finds nothing on a live server."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
-from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from tests.integration.live_server import LiveServer
 from tests.unit.routers.memory_service import AUTHORIZATION, MemoryService
@@ -52,33 +50,15 @@ def test_schemathesis_gets_nowhere_without_credentials(case: schemathesis.Case, 
 
 def test_schemathesis_finds_nothing_in_sequences(server: LiveServer) -> None:
     class Machine(schema.as_state_machine()):  # type: ignore[misc]
-        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
-            return {"base_url": server.url, "headers": AUTHORIZATION}
+        def before_call(self, case: schemathesis.Case) -> None:
+            # Into the case itself: of what is only sent with it the checks know nothing, and hold one that was made
+            # without a credential, and got one on its way, for one that had to be refused.
+            case.headers["Authorization"] = AUTHORIZATION["Authorization"]
 
-        def validate_response(
-            self, response: Any, case: schemathesis.Case, additional_checks: Any = None, **kwargs: Any
-        ) -> None:
-            # What an earlier answer leads to may stand in place of the body that was to be refused: then it is valid.
-            excluded = [negative_data_rejection] if _is_valid(response.request) and case.body is not None else []
-            case.validate_response(
-                response, additional_checks=additional_checks, excluded_checks=excluded,
-                transport_kwargs=kwargs or None, recorder=self.recorder,
-            )  # fmt: skip
+        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
+            return {"base_url": server.url}
 
     Machine.run(settings=settings(SETTINGS, stateful_step_count=6))
-
-
-def _is_valid(request: Any) -> bool:
-    """Whether what was really sent is a change of strategy parameters as the document describes it."""
-    path = request.url.partition("?")[0]
-    if request.method != "PUT" or not path.endswith("/parameters") or "Authorization" not in request.headers:
-        return False
-    content = DOCUMENT["paths"]["/api/v1/strategies/{name}/parameters"]["put"]["requestBody"]["content"]
-    try:
-        sent = json.loads(request.body)
-    except (TypeError, ValueError):
-        return False
-    return bool(validator(DOCUMENT, content["application/json"]["schema"]).is_valid(sent))
 
 
 @pytest.fixture(scope="module")
