@@ -2,22 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import msgspec
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
-from schemathesis.config import SchemathesisConfig
 
 from tests.integration.live_server import LiveServer
-from tests.unit.routers.memory_service import AUTHORIZATION, MemoryService
-from vnpy_core.app import create_app
-from vnpy_core.routers.rules import Rules
-
-CONFIG = Path(__file__).resolve().parents[2] / "schemathesis.toml"
+from tests.integration.openapi_schema import DOCUMENT, SETTINGS, schema
+from tests.unit.routers.memory_service import AUTHORIZATION
 
 
 @pytest.fixture(scope="module")
@@ -26,39 +20,10 @@ def server() -> Iterator[LiveServer]:
         yield live
 
 
-DOCUMENT: dict[str, Any] = create_app(MemoryService()).openapi()
-schema = schemathesis.openapi.from_dict(DOCUMENT, config=SchemathesisConfig.from_path(CONFIG))
-SETTINGS = settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-
-
 @schema.parametrize()
 @SETTINGS
 def test_schemathesis_finds_nothing(case: schemathesis.Case, server: LiveServer) -> None:
     case.call_and_validate(base_url=server.url, headers=AUTHORIZATION)
-
-
-@schema.parametrize()
-@settings(SETTINGS, max_examples=8)
-def test_schemathesis_gets_nowhere_without_credentials(case: schemathesis.Case, server: LiveServer) -> None:
-    response = case.call(base_url=server.url)
-    rule = Rules().of(case.method.upper(), case.operation.path)
-    if rule is not None and rule.open:
-        assert response.status_code in (200, 401, 405, 422, 503), response.text
-    else:
-        assert response.status_code == 401, response.text
-
-
-def test_schemathesis_finds_nothing_in_sequences(server: LiveServer) -> None:
-    class Machine(schema.as_state_machine()):  # type: ignore[misc]
-        def before_call(self, case: schemathesis.Case) -> None:
-            # Into the case itself: of what is only sent with it the checks know nothing, and hold one that was made
-            # without a credential, and got one on its way, for one that had to be refused.
-            case.headers["Authorization"] = AUTHORIZATION["Authorization"]
-
-        def get_call_kwargs(self, case: schemathesis.Case) -> dict[str, Any]:
-            return {"base_url": server.url}
-
-    Machine.run(settings=settings(SETTINGS, stateful_step_count=6))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ _SCHEMAS: tuple[type, ...] = (
     answers.OrderPage, answers.TradePage, answers.PositionPage, answers.AccountPage, answers.ContractPage,
     answers.TickPage, answers.GatewayPage, answers.StrategyPage, answers.BarPage, answers.OverviewPage,
     answers.CancelAllResult, answers.SubscriptionResult, answers.Parameters, answers.Variables, answers.Removed,
-    strategy_answers.SavedStatePage, strategy_answers.StrategyErrorPage, reports.PositionStanding,
+    strategy_answers.SavedStatePage, strategy_answers.StrategyErrorPage, reports.PositionStanding, reports.StrategyPlan,
     answers.ClassPage, answers.ServicePage, answers.SessionPage, answers.SessionEnded,
     answers.IntentPage, answers.ReconciliationPage, answers.DriftPage, answers.GivenSettingPage,
     answers.SettingForgotten, answers.BatchResult, AmendResult, SubmitResult,
