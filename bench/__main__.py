@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.servers.base import ProgramMissing
 
-from bench import alerts, engines, growth, live, outage, stall, stores
+from bench import alerts, engines, growth, live, outage, stall, stores, strategies
 from bench.live import Plan
 from bench.processes import CLIENT_CORES, BenchError
 from bench.report import Row, machine, table
@@ -29,6 +29,7 @@ SECTIONS: dict[str, Callable[[Plan], list[Row]]] = {
     "ws": live.ws,
     "http": live.http,
     "stall": stall.stall,
+    "strategies": strategies.strategies,
     "start": live.start,
     "outage": outage.outage,
     "growth": growth.growth,
@@ -85,6 +86,9 @@ or half the time.
   a feed lasts {outage:g} s.
 - **How it grows**: for each number of WebSocket clients a server of its own, each rate in turn; while the ticks flow,
   one connection asks for the 1,000 orders, then sends orders. Memory is what is resident after that rate.
+- **Strategies**: a service anew for each number of them, spread over the symbols, every default kept but the gateway
+  and the risk limits; the three official classes in turn, or one that calls `put_event` at each tick. The lag is from
+  the put of an event to its turn, as the service itself measures it (`GET /api/v1/system/status`).
 - **Memory** is the resident memory of all processes of a side, {idle:g} s after it was ready.
 """
 

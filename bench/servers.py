@@ -110,7 +110,7 @@ orders = {RESTING_ORDERS}
 {config}"""
     )
     vnpy_folder = folder / "data" / ".vntrader"
-    vnpy_folder.mkdir(parents=True)
+    vnpy_folder.mkdir(parents=True, exist_ok=True)
     (vnpy_folder / "risk_manager_setting.json").write_text(json.dumps(RISK_SETTING, ensure_ascii=False))
     with _product(folder, free_port(), control) as server:
         _wait_for_orders(server, lambda: server.get(server.get_orders)["orders"])

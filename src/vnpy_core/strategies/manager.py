@@ -60,7 +60,6 @@ class RedFireStrategyManager:
 
     # -- what there is
 
-
     @property
     def engines(self) -> Sequence[str]:
         """The names of the engines that strategies can be added to."""
