@@ -3,9 +3,11 @@
 import os
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from schemathesis.pytest.plugin import SchemathesisFunction
 
 from vnpy_core.config.settings import VnPyCoreConfig
 from vnpy_core.engine import runtime
@@ -26,6 +28,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_RUNTIME, ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have no two tests of one id: xdist runs only one of them, and says nothing of the others."""
+    for item in items:
+        if isinstance(item, SchemathesisFunction) and item.id.params is None:
+            # This pytest takes the id from what a test is called in the source, which is the same for each operation.
+            item._id = item.id.with_params(item.name.partition("[")[2].removesuffix("]"))
+    ids = Counter(item.nodeid for item in items)
+    if twice := [nodeid for nodeid, times in ids.items() if times > 1]:
+        raise pytest.UsageError(f"several tests have one id: {', '.join(twice)}")
 
 
 @pytest.fixture(scope="session")
