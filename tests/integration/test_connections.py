@@ -74,7 +74,7 @@ def test_orders_are_held_until_the_report_is_let_go_and_cancels_pass(site: Site)
     with pytest.raises(Unavailable) as caught:
         site.events.call(commands.send_order, "SIM", spec).result(WAIT_S)
     assert caught.value.error_code == "reconciling"
-    report = host.reports.copy("SIM")
+    report = host.reports.since("SIM", None, 0)
     assert report is not None
     assert report.is_complete
     assert (len(report.orders), len(report.accounts)) == (0, 1)
@@ -89,7 +89,7 @@ def test_orders_are_held_until_the_report_is_let_go_and_cancels_pass(site: Site)
     assert site.wait_for("SIM", GatewayState.DISCONNECTED).recovery == "SERVICE"
     host.connect("SIM").result(WAIT_S)
     assert site.events.drain(WAIT_S)
-    report = host.reports.copy("SIM")
+    report = host.reports.since("SIM", None, 0)
     assert report is not None
     assert report.markers == {vt_orderid: "0" * 32}
     assert report.orders[vt_orderid].reference == "desk"

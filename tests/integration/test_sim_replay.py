@@ -187,8 +187,9 @@ def test_pausing_and_beginning_again(sim: Client, bitcoin: Recording) -> None:
         feed="replay", replay_symbols=BITCOIN, speed=0.0, replay_begin="command", replay_end="2022-01-03T09:00"
     )
     assert progress(sim).state == "FINISHED"
-    replay(sim, bitcoin, BITCOIN, replay_end="2022-01-03T09:00")  # … a new one does
-    assert progress(sim).state == "RUNNING"
+    replay(sim, bitcoin, BITCOIN, replay_end="2022-01-03T09:00")  # … a new one does, once it is told to
+    assert progress(sim).state == "WAITING"
+    sim.gateway.resume_replay()
     sim.wait(lambda: len(sim.of(EVENT_TICK)) > 2 * count)
 
 

@@ -24,11 +24,12 @@ from vnpy_core.models import (
     Model,
     OrderIntent,
     Silence,
+    StrategyVariables,
     Tick,
 )
 
 # Journaled, and never shown to a client, on the bus or anywhere else.
-INTERNAL = {OrderIntent, CommandRecord, KeyUse, AuditEntry, Incident, AlertRule, Silence}
+INTERNAL = {OrderIntent, CommandRecord, KeyUse, AuditEntry, StrategyVariables, Incident, AlertRule, Silence}
 
 
 @pytest.mark.parametrize("kind", [*FACTS, Tick, Bar, Contract], ids=lambda kind: kind.__name__)
