@@ -44,7 +44,7 @@ run: install
 	@exec $(BIN)/vnpy-core run $(ARGS)
 
 test: dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: dev
 	$(BIN)/ruff check .

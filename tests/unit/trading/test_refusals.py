@@ -7,7 +7,7 @@ import vnpy_core
 from vnpy_core.trading.refusals import refusals, render_refusals, render_risk_codes
 
 SOURCE = Path(vnpy_core.__file__).parent
-_OF_NO_ORDER = ("gateways.py", "refusals.py", "risk.py", "algos.py")
+_OF_NO_ORDER = ("gateway_settings.py", "gateways.py", "refusals.py", "risk.py", "algos.py")
 MODULES = [
     SOURCE / "engine" / "commands.py",
     *(path for path in (SOURCE / "trading").glob("*.py") if path.name not in _OF_NO_ORDER),
