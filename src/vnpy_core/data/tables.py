@@ -1,4 +1,4 @@
-"""The SQL tables, as SQLAlchemy Core describes them: one schema for SQLite, MySQL, MariaDB and PostgreSQL.
+"""The SQL tables (long, as it is one list), as SQLAlchemy Core describes them: one schema for every server.
 
 A facts table holds the latest state of each key, as the models have it: a column per field, and two more. ``seq`` is
 the journal's number of the fact the row shows, and ``ts`` when that fact was stated. Orders and trades also have

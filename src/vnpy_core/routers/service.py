@@ -1,4 +1,4 @@
-"""What the routers need of the service; VnPyCoreService is one."""
+"""What the routers need of the service (long, as it is one list); VnPyCoreService is one."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
